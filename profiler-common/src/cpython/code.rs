@@ -1,0 +1,1 @@
+//! Reading a code object: its identity and its strings.

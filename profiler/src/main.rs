@@ -1,0 +1,2 @@
+//! The program `pyprof-ebpf`: exit codes and nothing else.
+fn main() {}

@@ -1,0 +1,4 @@
+//! A profile: stacks, weights, labels, and the ledger of all that was lost.
+
+pub mod ledger;
+pub mod model;
