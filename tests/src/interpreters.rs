@@ -1,0 +1,179 @@
+//! The interpreters that the tests profile: those that `cargo xtask setup` provides.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, Result};
+
+/// The versions that pyenv provides: shared libpython with symbols and headers.
+pub const PYENV_VERSIONS: &[&str] = &[
+    "3.6.15", "3.7.16", "3.8.18", "3.9.18", "3.10.13", "3.11.7", "3.12.1", "3.13.0",
+];
+
+/// The versions in Debian's next release, in a root file system of their own.
+pub const ROOT_VERSIONS: &[&str] = &["3.13", "3.14", "3.15"];
+
+/// One interpreter under test.
+#[derive(Clone, Debug)]
+pub struct Interpreter {
+    /// How the tests call it: `3.8.18`, `debian-3.11`, `forky-3.14`.
+    pub name: String,
+    /// (3, minor).
+    pub version: (u32, u32),
+    /// The executable, as seen inside `root` where there is one.
+    pub executable: PathBuf,
+    /// The root file system that it runs in, entered by chroot.
+    pub root: Option<PathBuf>,
+}
+
+impl Interpreter {
+    /// A command that runs this interpreter; add its arguments.
+    #[must_use]
+    pub fn command(&self) -> Command {
+        match &self.root {
+            None => Command::new(&self.executable),
+            Some(root) => {
+                let mut command = Command::new("chroot");
+                command.arg(root).arg(&self.executable);
+                command
+            }
+        }
+    }
+
+    /// Makes a host file or directory visible to the interpreter and returns the path by which it sees it.
+    ///
+    /// # Errors
+    /// Where the copy into the root file system fails.
+    pub fn provide(&self, host_path: &Path) -> Result<PathBuf> {
+        let Some(root) = &self.root else {
+            return Ok(host_path.to_owned());
+        };
+        let inside = Path::new("/").join(host_path.strip_prefix("/").unwrap_or(host_path));
+        let copy = root.join(inside.strip_prefix("/")?);
+        if let Some(parent) = copy.parent() {
+            fs::create_dir_all(parent)?;
+        }
+        let status = Command::new("cp")
+            .arg("-rT")
+            .arg(host_path)
+            .arg(&copy)
+            .status()?;
+        anyhow::ensure!(
+            status.success(),
+            "cannot copy {} into {}",
+            host_path.display(),
+            root.display()
+        );
+        Ok(inside)
+    }
+}
+
+/// Where set-up keeps what it builds and fetches.
+#[must_use]
+pub fn cache_directory() -> PathBuf {
+    env::var_os("PYPROF_CACHE").map_or_else(
+        || {
+            env::var_os("XDG_CACHE_HOME")
+                .map_or_else(
+                    || PathBuf::from(env::var_os("HOME").unwrap_or_default()).join(".cache"),
+                    PathBuf::from,
+                )
+                .join("pyprof-ebpf")
+        },
+        PathBuf::from,
+    )
+}
+
+/// Every interpreter that is there.
+#[must_use]
+pub fn available() -> Vec<Interpreter> {
+    expected().into_iter().filter(exists).collect()
+}
+
+/// Every interpreter that the tests want.
+#[must_use]
+pub fn expected() -> Vec<Interpreter> {
+    let pyenv = env::var_os("PYENV_ROOT").map_or_else(
+        || PathBuf::from(env::var_os("HOME").unwrap_or_default()).join(".pyenv"),
+        PathBuf::from,
+    );
+    let mut all: Vec<Interpreter> = PYENV_VERSIONS
+        .iter()
+        .map(|name| {
+            let minor = minor(name);
+            Interpreter {
+                name: (*name).to_owned(),
+                version: (3, minor),
+                executable: pyenv.join(format!("versions/{name}/bin/python3.{minor}")),
+                root: None,
+            }
+        })
+        .collect();
+    all.push(Interpreter {
+        name: "debian-3.11".into(),
+        version: (3, 11),
+        executable: "/usr/bin/python3.11".into(),
+        root: None,
+    });
+    let root = cache_directory().join("roots/forky");
+    all.extend(ROOT_VERSIONS.iter().map(|version| Interpreter {
+        name: format!("forky-{version}"),
+        version: (3, minor(version)),
+        executable: format!("/usr/bin/python{version}").into(),
+        root: Some(root.clone()),
+    }));
+    all
+}
+
+fn exists(interpreter: &Interpreter) -> bool {
+    match &interpreter.root {
+        None => interpreter.executable.exists(),
+        Some(root) => root
+            .join(
+                interpreter
+                    .executable
+                    .strip_prefix("/")
+                    .unwrap_or(&interpreter.executable),
+            )
+            .exists(),
+    }
+}
+
+fn minor(version: &str) -> u32 {
+    version
+        .split('.')
+        .nth(1)
+        .and_then(|part| part.parse().ok())
+        .unwrap_or(0)
+}
+
+/// Every interpreter that is there, after a check that none is missing where that must not be: under CI.
+///
+/// # Errors
+/// Names what is missing, under CI.
+pub fn required() -> Result<Vec<Interpreter>> {
+    let missing: Vec<String> = expected()
+        .iter()
+        .filter(|one| !exists(one))
+        .map(|one| one.name.clone())
+        .collect();
+    if env::var_os("CI").is_some() {
+        anyhow::ensure!(
+            missing.is_empty(),
+            "missing interpreters: {}",
+            missing.join(", ")
+        );
+    } else if !missing.is_empty() {
+        eprintln!(
+            "skipped for want of interpreters (cargo xtask setup provides them): {}",
+            missing.join(", ")
+        );
+    }
+    let found = available();
+    (!found.is_empty())
+        .then_some(found)
+        .context("no interpreter to test with: run cargo xtask setup")
+}
