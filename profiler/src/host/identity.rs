@@ -27,8 +27,15 @@ pub fn caller() -> Option<Caller> {
     if uid == 0 {
         return None;
     }
-    let name = env::var("SUDO_USER").ok().and_then(|name| CString::new(name).ok());
-    Some(Caller { uid, gid, name, home: home(uid) })
+    let name = env::var("SUDO_USER")
+        .ok()
+        .and_then(|name| CString::new(name).ok());
+    Some(Caller {
+        uid,
+        gid,
+        name,
+        home: home(uid),
+    })
 }
 
 /// The home directory of a user from /etc/passwd (fields: name:password:uid:gid:comment:home:shell).
@@ -54,11 +61,15 @@ pub fn give_to_caller(file: &File) -> io::Result<()> {
 /// The host's name.
 #[must_use]
 pub fn host_name() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/hostname").map(|name| name.trim().to_owned()).unwrap_or_default()
+    std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .map(|name| name.trim().to_owned())
+        .unwrap_or_default()
 }
 
 /// The kernel's release.
 #[must_use]
 pub fn kernel_release() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/osrelease").map(|name| name.trim().to_owned()).unwrap_or_default()
+    std::fs::read_to_string("/proc/sys/kernel/osrelease")
+        .map(|name| name.trim().to_owned())
+        .unwrap_or_default()
 }

@@ -19,7 +19,9 @@ pub enum Denied {
     #[error("the kernel is locked down ({0}): eBPF programs may not read memory")]
     Lockdown(String),
     /// A distribution's kernel reserves performance events for CAP_SYS_ADMIN.
-    #[error("kernel.perf_event_paranoid is {0}: this kernel reserves performance events for CAP_SYS_ADMIN")]
+    #[error(
+        "kernel.perf_event_paranoid is {0}: this kernel reserves performance events for CAP_SYS_ADMIN"
+    )]
     Paranoid(i32),
 }
 
@@ -57,7 +59,9 @@ pub fn check() -> Result<(), Denied> {
 /// The effective capabilities (a bit each) of this process.
 fn effective_capabilities() -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"))?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("CapEff:"))?;
     u64::from_str_radix(line.trim(), 16).ok()
 }
 
@@ -72,5 +76,9 @@ pub fn lockdown() -> Option<String> {
 /// The sysctl `kernel.perf_event_paranoid`.
 #[must_use]
 pub fn paranoid() -> Option<i32> {
-    fs::read_to_string("/proc/sys/kernel/perf_event_paranoid").ok()?.trim().parse().ok()
+    fs::read_to_string("/proc/sys/kernel/perf_event_paranoid")
+        .ok()?
+        .trim()
+        .parse()
+        .ok()
 }

@@ -30,7 +30,10 @@ pub fn describe(pid: u32) -> Description {
     Description {
         ppid,
         comm,
-        command_line: process.cmdline().map(|words| words.join(" ")).unwrap_or_default(),
+        command_line: process
+            .cmdline()
+            .map(|words| words.join(" "))
+            .unwrap_or_default(),
         cgroup: cgroup(&process),
     }
 }
@@ -67,7 +70,10 @@ pub fn all() -> Vec<u32> {
     let Ok(entries) = fs::read_dir("/proc") else {
         return Vec::new();
     };
-    entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+    entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .collect()
 }
 
 /// Whether a process exists.
@@ -100,7 +106,11 @@ pub fn descends_from(pid: u32, ancestors: &HashSet<u32>) -> bool {
 #[must_use]
 pub fn thread_comm(pid: u32, tid: u32) -> Option<String> {
     let comm = fs::read(format!("/proc/{pid}/task/{tid}/comm")).ok()?;
-    Some(String::from_utf8_lossy(&comm).trim_end_matches('\n').to_owned())
+    Some(
+        String::from_utf8_lossy(&comm)
+            .trim_end_matches('\n')
+            .to_owned(),
+    )
 }
 
 #[cfg(test)]
@@ -116,7 +126,10 @@ mod tests {
         assert!(description.command_line.contains("profiler"));
         assert!(all().contains(&own));
         assert!(cpu_ns(own).is_some_and(|ns| ns > 0));
-        assert!(descends_from(own, &HashSet::from([std::os::unix::process::parent_id()])));
+        assert!(descends_from(
+            own,
+            &HashSet::from([std::os::unix::process::parent_id()])
+        ));
         assert!(!descends_from(own, &HashSet::new()));
     }
 }

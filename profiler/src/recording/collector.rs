@@ -51,7 +51,10 @@ pub struct Counters {
 
 impl From<&KernelProcess> for Counters {
     fn from(process: &KernelProcess) -> Self {
-        Self { taken: process.taken, outcomes: process.outcomes }
+        Self {
+            taken: process.taken,
+            outcomes: process.outcomes,
+        }
     }
 }
 
@@ -122,7 +125,8 @@ impl Collector {
     /// Adds a process.
     pub fn track(&mut self, process: Tracked) {
         if process.generation != 0 {
-            self.by_generation.insert(process.generation, self.processes.len());
+            self.by_generation
+                .insert(process.generation, self.processes.len());
         }
         self.processes.push(process);
     }
@@ -164,26 +168,42 @@ impl Collector {
         if stack.marks & (mark::CUT | mark::ROOT_LOST | mark::UNREADABLE) != 0 {
             activity.truncated += 1;
         }
-        let tally = self.tallies.entry((sample.generation, sample.tid, sample.stack)).or_default();
+        let tally = self
+            .tallies
+            .entry((sample.generation, sample.tid, sample.stack))
+            .or_default();
         tally.count += 1;
         tally.weight_ns += sample.weight;
     }
 
     fn stack(&mut self, stack: &Stack, frames: &[StackFrame]) {
-        self.store.add_stack(stack.id, stack.marks, stack.depth, stack.leaf_frames as usize, frames);
+        self.store.add_stack(
+            stack.id,
+            stack.marks,
+            stack.depth,
+            stack.leaf_frames as usize,
+            frames,
+        );
         // What the kernel side could not read, because a page was not present or a ring buffer full, is
         // read now, while the process lives.
         if frames.iter().all(|frame| self.store.is_complete(frame.key)) {
             return;
         }
-        let Some(interpreter) = self.tracked(stack.generation).and_then(|process| process.interpreter.clone())
+        let Some(interpreter) = self
+            .tracked(stack.generation)
+            .and_then(|process| process.interpreter.clone())
         else {
             return;
         };
         for frame in frames {
             if !self.store.is_complete(frame.key)
-                && let Some(object) =
-                    live::read_code(stack.pid, stack.generation, &interpreter, frame, &mut self.store)
+                && let Some(object) = live::read_code(
+                    stack.pid,
+                    stack.generation,
+                    &interpreter,
+                    frame,
+                    &mut self.store,
+                )
             {
                 self.store.fill(frame.key, object);
             }
@@ -191,15 +211,28 @@ impl Collector {
     }
 
     fn thread(&mut self, thread: &Thread) {
-        let end = thread.comm.iter().position(|&byte| byte == 0).unwrap_or(thread.comm.len());
+        let end = thread
+            .comm
+            .iter()
+            .position(|&byte| byte == 0)
+            .unwrap_or(thread.comm.len());
         let comm = String::from_utf8_lossy(&thread.comm[..end]).into_owned();
-        self.threads
-            .insert((thread.generation, thread.tid), SeenThread { ident: thread.ident, comm });
+        self.threads.insert(
+            (thread.generation, thread.tid),
+            SeenThread {
+                ident: thread.ident,
+                comm,
+            },
+        );
     }
 
     fn fork(&mut self, fork: &Lifecycle) {
         // The newest registration of the parent: it is alive, or was a moment ago.
-        let parent = self.processes.iter().rev().find(|process| process.pid == fork.tid);
+        let parent = self
+            .processes
+            .iter()
+            .rev()
+            .find(|process| process.pid == fork.tid);
         let Some((interpreter, mut description)) =
             parent.map(|parent| (parent.interpreter.clone(), parent.description.clone()))
         else {
@@ -231,13 +264,18 @@ impl Collector {
     fn end(&mut self, record: &Lifecycle) {
         let activity = self.activity.entry(record.generation).or_default();
         activity.ended = Some(record.cpu);
-        activity.counters = Some(Counters { taken: record.taken, outcomes: record.outcomes });
+        activity.counters = Some(Counters {
+            taken: record.taken,
+            outcomes: record.outcomes,
+        });
     }
 
     /// Samples that the kernel side lost, as far as user space knows while recording.
     #[must_use]
     pub fn has_ended(&self, generation: u64) -> bool {
-        self.activity.get(&generation).is_some_and(|activity| activity.ended.is_some())
+        self.activity
+            .get(&generation)
+            .is_some_and(|activity| activity.ended.is_some())
     }
 
     /// The ledger of a registration.
@@ -250,7 +288,10 @@ impl Collector {
             ledger.truncated = activity.truncated;
             ledger.lose(Outcome::UnknownStack, activity.unknown_stack);
         }
-        let counters = activity.and_then(|activity| activity.counters).or(process.counters).unwrap_or_default();
+        let counters = activity
+            .and_then(|activity| activity.counters)
+            .or(process.counters)
+            .unwrap_or_default();
         ledger.taken = counters.taken;
         for &outcome in Outcome::ALL {
             if outcome != Outcome::Delivered {
@@ -265,7 +306,9 @@ impl Collector {
     pub fn cpu_ns(&self, process: &Tracked) -> Option<u64> {
         let activity = self.activity.get(&process.generation);
         let exited = activity.map_or(0, |activity| activity.cpu_exited);
-        let rest = activity.and_then(|activity| activity.ended).or(process.cpu_end)?;
+        let rest = activity
+            .and_then(|activity| activity.ended)
+            .or(process.cpu_end)?;
         Some((rest + exited).saturating_sub(process.cpu_begin))
     }
 }

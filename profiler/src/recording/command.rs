@@ -22,8 +22,9 @@ impl Launched {
     /// # Errors
     /// Where the program cannot be executed, or the user not be changed to.
     pub fn launch(words: &[OsString]) -> io::Result<Self> {
-        let (program, arguments) =
-            words.split_first().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "no command"))?;
+        let (program, arguments) = words
+            .split_first()
+            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "no command"))?;
         let mut command = Command::new(program);
         command.args(arguments);
         if let Some(caller) = identity::caller() {
@@ -39,16 +40,22 @@ impl Launched {
             // group database; this program has no other thread that could hold a lock it needs.
             unsafe {
                 command.pre_exec(move || {
-                    let groups =
-                        caller.name.as_ref().map_or(0, |name| libc::initgroups(name.as_ptr(), caller.gid));
-                    if groups != 0 || libc::setgid(caller.gid) != 0 || libc::setuid(caller.uid) != 0 {
+                    let groups = caller
+                        .name
+                        .as_ref()
+                        .map_or(0, |name| libc::initgroups(name.as_ptr(), caller.gid));
+                    if groups != 0 || libc::setgid(caller.gid) != 0 || libc::setuid(caller.uid) != 0
+                    {
                         return Err(io::Error::last_os_error());
                     }
                     Ok(())
                 });
             }
         }
-        Ok(Self { child: command.spawn()?, status: None })
+        Ok(Self {
+            child: command.spawn()?,
+            status: None,
+        })
     }
 
     /// Its process id.

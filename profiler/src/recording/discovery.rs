@@ -97,11 +97,21 @@ impl Discovery {
         if now >= self.next_rescan {
             self.rescan(now);
         }
-        let due: Vec<u32> =
-            self.pending.iter().filter(|(_, (when, _))| *when <= now).map(|(&pid, _)| pid).collect();
+        let due: Vec<u32> = self
+            .pending
+            .iter()
+            .filter(|(_, (when, _))| *when <= now)
+            .map(|(&pid, _)| pid)
+            .collect();
         for pid in due {
             self.look(pid, now, &mut found);
         }
+    }
+
+    /// Whether some process has yet to show what it is.
+    #[must_use]
+    pub fn has_pending(&self) -> bool {
+        !self.pending.is_empty()
     }
 
     /// How long until [`Self::run`] has something to do.
@@ -115,7 +125,10 @@ impl Discovery {
     fn rescan(&mut self, now: Instant) {
         self.next_rescan = now + RESCAN;
         let all: HashSet<u32> = match &self.scope {
-            Scope::These { pids, children: false } => pids.clone(),
+            Scope::These {
+                pids,
+                children: false,
+            } => pids.clone(),
             _ => host::process::all().into_iter().collect(),
         };
         self.known.retain(|pid| all.contains(pid));

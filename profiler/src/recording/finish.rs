@@ -39,7 +39,12 @@ pub fn profile(collector: &Collector, about: &About<'_>) -> Profile {
     let line_tables = collector
         .processes
         .iter()
-        .filter_map(|process| Some((process.generation, process.interpreter.as_ref()?.layout.line_table)))
+        .filter_map(|process| {
+            Some((
+                process.generation,
+                process.interpreter.as_ref()?.layout.line_table,
+            ))
+        })
         .collect();
     let mut resolver = Resolver::new(&collector.store, line_tables);
     let mut builder = Builder::new();
@@ -51,7 +56,10 @@ pub fn profile(collector: &Collector, about: &About<'_>) -> Profile {
         if process.refused.is_none() && ledger.taken == 0 && is_brief {
             continue;
         }
-        indices.insert(process.generation, (builder.process(describe(collector, process)), process));
+        indices.insert(
+            process.generation,
+            (builder.process(describe(collector, process)), process),
+        );
     }
     let mut threads = HashMap::new();
     let mut stacks = HashMap::new();
@@ -64,7 +72,11 @@ pub fn profile(collector: &Collector, about: &About<'_>) -> Profile {
             continue;
         };
         let thread = *threads.entry((generation, tid)).or_insert_with(|| {
-            builder.thread(Thread { process: index, tid, name: thread_name(collector, process, tid) })
+            builder.thread(Thread {
+                process: index,
+                tid,
+                name: thread_name(collector, process, tid),
+            })
         });
         let stack = match stacks.get(&stack_id) {
             Some(&stack) => stack,
@@ -82,7 +94,10 @@ pub fn profile(collector: &Collector, about: &About<'_>) -> Profile {
 
 fn describe(collector: &Collector, process: &Tracked) -> Process {
     let (version, path) = match &process.interpreter {
-        Some(interpreter) => (Some(interpreter.version.to_string()), Some(interpreter.path.clone())),
+        Some(interpreter) => (
+            Some(interpreter.version.to_string()),
+            Some(interpreter.path.clone()),
+        ),
         None => process.refused_interpreter.clone(),
     };
     Process {
@@ -94,7 +109,11 @@ fn describe(collector: &Collector, process: &Tracked) -> Process {
         interpreter: path,
         cgroup: process.description.cgroup.clone(),
         container: None,
-        cpu_ns: if process.refused.is_none() { collector.cpu_ns(process) } else { None },
+        cpu_ns: if process.refused.is_none() {
+            collector.cpu_ns(process)
+        } else {
+            None
+        },
         refused: process.refused.clone(),
         ledger: collector.ledger(process),
     }
@@ -130,7 +149,10 @@ fn recording(about: &About<'_>) -> Recording {
 
 /// CPU time of this process so far.
 fn own_cpu_ns() -> u64 {
-    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    let mut now = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
     // SAFETY: `now` is valid for writes; this clock exists on every Linux.
     unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &raw mut now) };
     now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
@@ -140,5 +162,7 @@ fn own_cpu_ns() -> u64 {
 fn own_rss_peak_bytes() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or(0) * 1024
+    line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok())
+        .unwrap_or(0)
+        * 1024
 }

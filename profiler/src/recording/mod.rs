@@ -30,7 +30,7 @@ use self::{
 };
 use crate::{
     host,
-    interpreter::process::{Found, Interpreter},
+    interpreter::{Found, Interpreter},
     kernel::{self, Clock, Kernel, KernelError},
     profile::model::Profile,
 };
@@ -119,7 +119,13 @@ impl Recording {
             clock: options.clock,
             rate_hz: options.rate_hz,
             ring_bytes: options.ring_bytes,
-            every_exec: !matches!(options.scope, Scope::These { children: false, .. }) || !command.is_empty(),
+            every_exec: !matches!(
+                options.scope,
+                Scope::These {
+                    children: false,
+                    ..
+                }
+            ) || !command.is_empty(),
             count_run_time: options.count_run_time,
         })?;
         kernel.follow_processes()?;
@@ -162,13 +168,25 @@ impl Recording {
     #[must_use]
     pub fn refused(&self) -> Vec<(u32, &str)> {
         let processes = self.collector.processes.iter();
-        processes.filter_map(|process| Some((process.pid, process.refused.as_deref()?))).collect()
+        processes
+            .filter_map(|process| Some((process.pid, process.refused.as_deref()?)))
+            .collect()
     }
 
     /// Processes under profile so far.
     #[must_use]
     pub fn profiled(&self) -> usize {
-        self.collector.processes.iter().filter(|process| process.refused.is_none()).count()
+        self.collector
+            .processes
+            .iter()
+            .filter(|process| process.refused.is_none())
+            .count()
+    }
+
+    /// Whether nothing is under profile and nothing that was asked for can still become Python.
+    #[must_use]
+    pub fn has_nothing_to_wait_for(&self) -> bool {
+        self.profiled() == 0 && self.options.scope != Scope::All && !self.discovery.has_pending()
     }
 
     /// Records until the time is up, `stop` is set, or nothing is left to profile; shows progress several
@@ -176,12 +194,19 @@ impl Recording {
     ///
     /// # Errors
     /// Where a map cannot be written.
-    pub fn run(&mut self, stop: &Arc<AtomicBool>, mut progress: impl FnMut(Progress)) -> Result<(), KernelError> {
+    pub fn run(
+        &mut self,
+        stop: &Arc<AtomicBool>,
+        mut progress: impl FnMut(Progress),
+    ) -> Result<(), KernelError> {
         self.sampling_since = Instant::now();
         let descriptors = self.kernel.descriptors();
         loop {
             let elapsed = self.sampling_since.elapsed();
-            let rest = self.options.duration.map(|duration| duration.saturating_sub(elapsed));
+            let rest = self
+                .options
+                .duration
+                .map(|duration| duration.saturating_sub(elapsed));
             if stop.load(Ordering::Relaxed) || rest == Some(Duration::ZERO) || self.is_over() {
                 return Ok(());
             }
@@ -241,9 +266,6 @@ impl Recording {
             }
             before = collector.processes.len();
         });
-        if self.options.thread_names {
-            self.name_threads();
-        }
     }
 
     /// Acts on what was found of a process.
@@ -263,7 +285,10 @@ impl Recording {
         };
         match found {
             Found::Python(interpreter) => {
-                if self.kernel.process(pid).is_some_and(|process| process.flags & profiler_common::process::STALE == 0)
+                if self
+                    .kernel
+                    .process(pid)
+                    .is_some_and(|process| process.flags & profiler_common::process::STALE == 0)
                 {
                     // Registered already, by its parent's fork.
                     return Ok(());
@@ -272,21 +297,35 @@ impl Recording {
                     Some(layout) => {
                         tracked.generation = monotonic_ns();
                         tracked.cpu_begin = host::process::cpu_ns(pid).unwrap_or(0);
-                        let process = kernel_process(&interpreter, layout, tracked.generation, &self.options.scope);
+                        let process = kernel_process(
+                            &interpreter,
+                            layout,
+                            tracked.generation,
+                            &self.options.scope,
+                        );
                         if self.kernel.register(pid, &process).is_err() {
                             tracked.generation = 0;
                             tracked.refused = Some("the map of processes is full".into());
                         }
                         tracked.interpreter = Some(Arc::new(interpreter));
                     }
-                    None => tracked.refused = Some("too many different interpreters on this host".into()),
+                    None => {
+                        tracked.refused =
+                            Some("too many different interpreters on this host".into())
+                    }
                 }
             }
-            Found::Refused { version, interpreter, reason } => {
+            Found::Refused {
+                version,
+                interpreter,
+                reason,
+            } => {
                 tracked.refused_interpreter = (version, interpreter);
                 tracked.refused = Some(reason);
             }
-            Found::NotPython | Found::Starting | Found::Gone | Found::Unreadable(_) => return Ok(()),
+            Found::NotPython | Found::Starting | Found::Gone | Found::Unreadable(_) => {
+                return Ok(());
+            }
         }
         self.collector.track(tracked);
         Ok(())
@@ -301,22 +340,6 @@ impl Recording {
             self.layouts.insert(*layout, index);
         }
         Ok(index)
-    }
-
-    /// Asks processes for Python's names of threads that have newly been seen.
-    fn name_threads(&mut self) {
-        let unnamed: Vec<u64> = self
-            .collector
-            .threads
-            .iter()
-            .filter(|((generation, _), thread)| {
-                thread.ident != 0 && !self.collector.knows_thread_name(*generation, thread.ident)
-            })
-            .map(|((generation, _), _)| *generation)
-            .collect();
-        for generation in unnamed {
-            self.collector.name_threads(generation);
-        }
     }
 
     /// Stops sampling and puts the profile together.
@@ -347,19 +370,31 @@ impl Recording {
             cpus: self.kernel.cpus(),
             bpf: run_time.map(|run_time| run_time.time),
         };
-        Ok(Recorded { profile: finish::profile(&self.collector, &about), launched: self.launched })
+        Ok(Recorded {
+            profile: finish::profile(&self.collector, &about),
+            launched: self.launched,
+        })
     }
 }
 
 /// The map's value for a process.
-fn kernel_process(interpreter: &Interpreter, layout: u32, generation: u64, scope: &Scope) -> KernelProcess {
+fn kernel_process(
+    interpreter: &Interpreter,
+    layout: u32,
+    generation: u64,
+    scope: &Scope,
+) -> KernelProcess {
     KernelProcess {
         generation,
         interpreters: interpreter.interpreters,
         current_thread: interpreter.current_thread,
         code_type: interpreter.code_type,
         layout,
-        flags: if scope.follows_children() { FOLLOW_CHILDREN } else { 0 },
+        flags: if scope.follows_children() {
+            FOLLOW_CHILDREN
+        } else {
+            0
+        },
         taken: 0,
         outcomes: [0; 8],
     }
@@ -367,7 +402,10 @@ fn kernel_process(interpreter: &Interpreter, layout: u32, generation: u64, scope
 
 /// The clock that tells registrations apart, in ns: the kernel side takes it too.
 fn monotonic_ns() -> u64 {
-    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    let mut now = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
     // SAFETY: `now` is valid for writes; this clock exists on every Linux.
     unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) };
     now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64

@@ -5,12 +5,15 @@ use profiler_common::{
         code::{self, CodeState, Extent},
         layout::Layout,
     },
-    memory::{Memory, Window},
+    memory::Window,
     record::StackFrame,
 };
 
 use super::store::{CodeObject, Section, Store};
-use crate::{host::memory::ProcessMemory, interpreter::process::Interpreter};
+use crate::{
+    host::memory::{ProcessMemory, ReadBytes as _},
+    interpreter::process::Interpreter,
+};
 
 /// Nothing longer than this (bytes) is read at a time.
 const MAX_BYTES: u32 = 1 << 26;
@@ -23,7 +26,7 @@ pub fn read_code(
     frame: &StackFrame,
     store: &mut Store,
 ) -> Option<CodeObject> {
-    let memory = ProcessMemory::new(pid);
+    let memory = ProcessMemory { pid };
     let layout = &interpreter.layout;
     let object = read(&memory, layout, generation, frame, store)?;
     // Again after reading: what was read belongs to that code object only if it is still there.
@@ -67,7 +70,13 @@ fn section(memory: &ProcessMemory, extent: Option<Extent>, store: &mut Store) ->
 
 /// Whether what lies at the frame's address is what the frame met. Where the kernel side could not read
 /// the code object at all, its key is made of the address alone, and any code object is taken.
-fn is_same(memory: &ProcessMemory, layout: &Layout, code_type: u64, seed: u64, frame: &StackFrame) -> bool {
+fn is_same(
+    memory: &ProcessMemory,
+    layout: &Layout,
+    code_type: u64,
+    seed: u64,
+    frame: &StackFrame,
+) -> bool {
     let mut window = Window::new();
     match code::identify(memory, layout, code_type, seed, frame.address, &mut window) {
         CodeState::Code(key) => key == frame.key || code::mix(seed, frame.address) == frame.key,

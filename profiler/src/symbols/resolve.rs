@@ -113,17 +113,28 @@ impl<'a> Resolver<'a> {
             return Arc::clone(known);
         }
         let decoded: Arc<str> = text::decode(kind, bytes).into();
-        self.texts.insert((kind, bytes.to_vec()), Arc::clone(&decoded));
+        self.texts
+            .insert((kind, bytes.to_vec()), Arc::clone(&decoded));
         decoded
     }
 
     fn position(&self, key: u64, instruction: i32) -> Position {
-        let none = Position { line: None, end_line: None, column: None, end_column: None };
+        let none = Position {
+            line: None,
+            end_line: None,
+            column: None,
+            end_column: None,
+        };
         let Some(object) = self.store.code(key) else {
             return none;
         };
-        match (object.sections[2].complete(), self.line_tables.get(&object.generation)) {
-            (Some(table), Some(&format)) => lines::position(format, table, object.first_line, instruction),
+        match (
+            object.sections[2].complete(),
+            self.line_tables.get(&object.generation),
+        ) {
+            (Some(table), Some(&format)) => {
+                lines::position(format, table, object.first_line, instruction)
+            }
             _ => none,
         }
     }

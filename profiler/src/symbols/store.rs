@@ -36,7 +36,10 @@ impl Section {
     #[must_use]
     pub fn missing() -> Self {
         // One byte to come, so that it does not count as complete.
-        Self { bytes: Arc::new([0]), arrived: 0 }
+        Self {
+            bytes: Arc::new([0]),
+            arrived: 0,
+        }
     }
 
     /// The bytes, if all have arrived.
@@ -75,7 +78,11 @@ impl Store {
     pub fn add_code(&mut self, record: &Code, first_bytes: [&[u8]; 3]) {
         let lengths = [record.name_bytes, record.file_bytes, record.table_bytes];
         if let Some(known) = self.code.get(&record.key)
-            && known.sections.iter().zip(first_bytes).all(|(section, bytes)| section.arrived >= bytes.len())
+            && known
+                .sections
+                .iter()
+                .zip(first_bytes)
+                .all(|(section, bytes)| section.arrived >= bytes.len())
         {
             return;
         }
@@ -86,11 +93,17 @@ impl Store {
             }
             let bytes = first_bytes[which];
             if bytes.len() as u32 >= lengths[which] {
-                return Section { bytes: self.share(bytes), arrived: bytes.len() };
+                return Section {
+                    bytes: self.share(bytes),
+                    arrived: bytes.len(),
+                };
             }
             let mut whole = vec![0; lengths[which].min(MAX_SECTION) as usize];
             whole[..bytes.len()].copy_from_slice(bytes);
-            Section { bytes: whole.into(), arrived: bytes.len() }
+            Section {
+                bytes: whole.into(),
+                arrived: bytes.len(),
+            }
         });
         let object = CodeObject {
             generation: record.generation,
@@ -136,11 +149,21 @@ impl Store {
 
     /// A section read by user space, complete.
     pub fn section(&mut self, bytes: &[u8]) -> Section {
-        Section { bytes: self.share(bytes), arrived: bytes.len() }
+        Section {
+            bytes: self.share(bytes),
+            arrived: bytes.len(),
+        }
     }
 
     /// Takes in a stack; frames as the kernel side sent them.
-    pub fn add_stack(&mut self, id: u64, marks: u32, depth: u32, leaf_frames: usize, frames: &[StackFrame]) {
+    pub fn add_stack(
+        &mut self,
+        id: u64,
+        marks: u32,
+        depth: u32,
+        leaf_frames: usize,
+        frames: &[StackFrame],
+    ) {
         let (leaf, root) = frames.split_at(leaf_frames.min(frames.len()));
         let place = |frame: &StackFrame| (frame.key, frame.instruction);
         let mut root: Vec<_> = root.iter().map(place).collect();
@@ -154,7 +177,15 @@ impl Store {
             }
         }
         let leaf = leaf.iter().map(place).collect();
-        self.stacks.insert(id, RawStack { marks, depth, leaf, root: root.into() });
+        self.stacks.insert(
+            id,
+            RawStack {
+                marks,
+                depth,
+                leaf,
+                root: root.into(),
+            },
+        );
     }
 
     /// A stack by its id.
@@ -172,9 +203,12 @@ impl Store {
     /// Whether a code object is there with all its parts.
     #[must_use]
     pub fn is_complete(&self, key: u64) -> bool {
-        self.code
-            .get(&key)
-            .is_some_and(|object| object.sections.iter().all(|section| section.complete().is_some()))
+        self.code.get(&key).is_some_and(|object| {
+            object
+                .sections
+                .iter()
+                .all(|section| section.complete().is_some())
+        })
     }
 
     fn share(&mut self, bytes: &[u8]) -> Arc<[u8]> {
@@ -215,7 +249,15 @@ mod tests {
     }
 
     fn piece(offset: u32) -> Piece {
-        Piece { kind: kind::PIECE, section: section::TABLE, offset, generation: 1, key: 7, bytes: 2, padding: 0 }
+        Piece {
+            kind: kind::PIECE,
+            section: section::TABLE,
+            offset,
+            generation: 1,
+            key: 7,
+            bytes: 2,
+            padding: 0,
+        }
     }
 
     /// Makes sure that pieces complete a section only where none is missing.
@@ -229,20 +271,34 @@ mod tests {
         store.add_piece(&piece(2), b"cd");
         store.add_piece(&piece(4), b"ef");
         assert!(store.is_complete(7));
-        assert_eq!(store.code(7).and_then(|code| code.sections[2].complete()), Some(&b"abcdef"[..]));
+        assert_eq!(
+            store.code(7).and_then(|code| code.sections[2].complete()),
+            Some(&b"abcdef"[..])
+        );
         store.add_piece(&piece(6), b"gh");
-        assert_eq!(store.code(7).and_then(|code| code.sections[2].complete()), Some(&b"abcdef"[..]));
+        assert_eq!(
+            store.code(7).and_then(|code| code.sections[2].complete()),
+            Some(&b"abcdef"[..])
+        );
     }
 
     /// Makes sure that the root part of a cut stack comes out in the order of the calls.
     #[test]
     fn the_ring_of_root_frames_is_straightened() {
         let mut store = Store::default();
-        let frame = |key| StackFrame { key, address: 0, instruction: 0, padding: 0 };
+        let frame = |key| StackFrame {
+            key,
+            address: 0,
+            instruction: 0,
+            padding: 0,
+        };
         // Depth 10, 4 leaf frames (0 to 3), a ring of 4 that saw frames 4 to 9: 8, 9, 6, 7.
         let frames = [0, 1, 2, 3, 8, 9, 6, 7].map(frame);
         store.add_stack(1, 1, 10, 4, &frames);
         let stack = store.stack(1).expect("it was just added");
-        assert_eq!(stack.root.iter().map(|place| place.0).collect::<Vec<_>>(), [6, 7, 8, 9]);
+        assert_eq!(
+            stack.root.iter().map(|place| place.0).collect::<Vec<_>>(),
+            [6, 7, 8, 9]
+        );
     }
 }
