@@ -15,13 +15,26 @@ use crate::shell;
 /// The mirror where the host's own sources name none.
 const DEFAULT_MIRROR: &str = "http://deb.debian.org/debian";
 
+/// What apt-get is always called with. The lists of an old release, or of a mirror that lags, are past
+/// their Valid-Until: an old kernel or interpreter is as good a test.
+pub const OPTIONS: &[&str] = &[
+    "-q",
+    "-y",
+    "-o",
+    "Acquire::Retries=3",
+    "-o",
+    "Acquire::Check-Valid-Until=false",
+    "-o",
+    "DPkg::Lock::Timeout=300",
+];
+
 /// Brings the host's package lists up to date, once in this run. A failure is no reason to stop: one
 /// foreign source that does not answer fails the whole update, and the lists that are there may do.
 fn update(log: &Path) {
     static UPDATED: Once = Once::new();
     UPDATED.call_once(|| {
         let mut command = shell::as_root("apt-get");
-        command.args(["-o", "Acquire::Retries=3", "-q", "update"]);
+        command.args(OPTIONS).arg("update");
         if let Err(error) = shell::run_logged(&mut command, log) {
             eprintln!(
                 "setup: apt-get update failed, going on with the lists that are there: {error:#}"
@@ -66,8 +79,8 @@ pub fn install(packages: &[&str], log: &Path) -> Result<(), Obstacle> {
     update(log);
     let mut command = shell::as_root("env");
     command
-        .args(["DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", "-y"])
-        .args(["-o", "Acquire::Retries=3", "-o", "DPkg::Lock::Timeout=300"])
+        .args(["DEBIAN_FRONTEND=noninteractive", "apt-get"])
+        .args(OPTIONS)
         .args(["install", "--no-install-recommends"])
         .args(packages);
     shell::run_logged(&mut command, log).map_err(|error| {
@@ -123,9 +136,8 @@ impl Archive {
         let archive = Self {
             directory: directory.to_owned(),
         };
-        // An old release's lists are past their Valid-Until; what is in them has not changed.
         let mut update = archive.apt("apt-get");
-        update.args(["-q", "-o", "Acquire::Check-Valid-Until=false", "update"]);
+        update.args(OPTIONS).arg("update");
         shell::run_logged(&mut update, log)?;
         Ok(archive)
     }
@@ -148,7 +160,6 @@ impl Archive {
             "Acquire::IndexTargets::deb::DEP-11::DefaultEnabled",
             "false",
         );
-        option("Acquire::Retries", "3");
         // Root's apt drops to a user that cannot write into a private cache directory.
         option("APT::Sandbox::User", "");
         command.current_dir(&self.directory);
@@ -174,7 +185,12 @@ impl Archive {
         for old in self.packages()? {
             fs::remove_file(old)?;
         }
-        shell::run_logged(self.apt("apt-get").args(["-q", "download", package]), log)?;
+        shell::run_logged(
+            self.apt("apt-get")
+                .args(OPTIONS)
+                .args(["download", package]),
+            log,
+        )?;
         let fetched = self.packages()?;
         let deb = fetched.first().context("apt-get download left no file")?;
         shell::run_logged(Command::new("dpkg-deb").arg("-x").arg(deb).arg(target), log)?;

@@ -13,11 +13,14 @@ mod venv;
 
 use std::{
     env, fmt,
+    fs::{self, File},
+    io,
+    os::fd::AsRawFd as _,
     path::{Path, PathBuf},
     time::Instant,
 };
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use clap::{Args, ValueEnum};
 
 pub use kernels::{Kernel, find as find_kernels};
@@ -148,7 +151,15 @@ pub fn main(args: &SetupArgs) -> Result<()> {
 pub fn ensure(purpose: Purpose) -> Result<Vec<String>> {
     let logs = paths::cache().join("log");
     let mut short = Vec::new();
+    let mut lock = None;
     for component in components(purpose) {
+        if component.missing().is_none() {
+            continue;
+        }
+        if lock.is_none() {
+            lock = Some(exclusive()?);
+        }
+        // Whoever had the lock until now may have provided it.
         let Some(missing) = component.missing() else {
             continue;
         };
@@ -181,6 +192,19 @@ pub fn ensure(purpose: Purpose) -> Result<Vec<String>> {
         );
     }
     Ok(short)
+}
+
+/// Waits until no other set-up fills the same cache; others wait until the file is dropped.
+fn exclusive() -> Result<File> {
+    let cache = paths::cache();
+    fs::create_dir_all(&cache).with_context(|| format!("cannot create {}", cache.display()))?;
+    let path = cache.join("lock");
+    let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+    // SAFETY: the descriptor is open for as long as `file` lives, and flock touches no memory of ours.
+    if unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX) } != 0 {
+        return Err(io::Error::last_os_error()).context("cannot lock the cache");
+    }
+    Ok(file)
 }
 
 fn check(purpose: Purpose) -> Result<()> {

@@ -73,15 +73,19 @@ impl Component for Forky {
             rename.arg("-T").arg(&unfinished).arg(&root);
             shell::run_logged(&mut rename, log)?;
         }
-        for step in [&["update"][..], &["install", "--no-install-recommends"]] {
-            let mut apt = in_root(&root, "apt-get");
-            apt.args(["-q", "-y", "-o", "Acquire::Retries=3"])
-                .args(step);
-            if step.len() > 1 {
-                apt.args(INTERPRETERS).args(HEADERS);
-            }
-            shell::run_logged(&mut apt, log)?;
-        }
+        // What an interrupted installation left half done.
+        let mut repair = in_root(&root, "dpkg");
+        shell::run_logged(repair.args(["--configure", "-a"]), log)?;
+        let mut update = in_root(&root, "apt-get");
+        update.args(apt::OPTIONS).arg("update");
+        shell::run_logged(&mut update, log)?;
+        let mut install = in_root(&root, "apt-get");
+        install
+            .args(apt::OPTIONS)
+            .args(["install", "--no-install-recommends"])
+            .args(INTERPRETERS)
+            .args(HEADERS);
+        shell::run_logged(&mut install, log)?;
         Ok(())
     }
 }

@@ -1,6 +1,9 @@
 //! What runs inside a virtual machine, and what it runs.
 
-use std::path::{Path, PathBuf};
+use std::{
+    env,
+    path::{Path, PathBuf},
+};
 
 use crate::{paths, setup, shell};
 
@@ -89,9 +92,14 @@ pub fn script(guest: &Guest) -> String {
         .map(|one| format!("{}={}", one.name, one.executable.display()))
         .collect();
     let word = |path: &Path| shell::quote(&path.to_string_lossy());
+    let ci = if env::var_os("CI").is_some() {
+        " CI=1"
+    } else {
+        ""
+    };
     format!(
         "#!/bin/sh
-export PATH=/usr/sbin:/usr/bin HOME=/root LANG=C.UTF-8 CI=1
+export PATH=/usr/sbin:/usr/bin HOME=/root LANG=C.UTF-8{ci}
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t devtmpfs devtmpfs /dev
