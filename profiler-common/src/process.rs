@@ -9,6 +9,15 @@ pub const FOLLOW_CHILDREN: u32 = 1 << 1;
 
 /// One registered process. Key of the map: the process id (tgid) in the initial pid namespace.
 #[repr(C)]
+#[cfg_attr(
+    feature = "user",
+    derive(
+        zerocopy::FromBytes,
+        zerocopy::IntoBytes,
+        zerocopy::Immutable,
+        zerocopy::KnownLayout
+    )
+)]
 #[derive(Clone, Copy, Debug)]
 pub struct Process {
     /// Tells this registration from any other use of the same pid (ns of the monotonic clock when it
@@ -32,3 +41,7 @@ pub struct Process {
 
 const _: () = assert!(size_of::<Process>() == 112);
 const _: () = assert!(OUTCOME_COUNT <= 8);
+
+// SAFETY: repr(C), integers only, no padding (zerocopy checks it).
+#[cfg(feature = "user")]
+unsafe impl aya::Pod for Process {}

@@ -43,6 +43,15 @@ pub mod mark {
 
 /// One sample: what is sent each time in the steady state. 56 bytes, 64 with the ring buffer's header.
 #[repr(C)]
+#[cfg_attr(
+    feature = "user",
+    derive(
+        zerocopy::FromBytes,
+        zerocopy::IntoBytes,
+        zerocopy::Immutable,
+        zerocopy::KnownLayout
+    )
+)]
 #[derive(Clone, Copy, Debug)]
 pub struct Sample {
     /// [`kind::SAMPLE`].
@@ -70,6 +79,15 @@ pub struct Sample {
 /// A stack met for the first time on a CPU; [`StackFrame`]s follow, leaf first: `leaf_frames` from the
 /// leaf on, then, where frames were left out, `root_frames` up to the root.
 #[repr(C)]
+#[cfg_attr(
+    feature = "user",
+    derive(
+        zerocopy::FromBytes,
+        zerocopy::IntoBytes,
+        zerocopy::Immutable,
+        zerocopy::KnownLayout
+    )
+)]
 #[derive(Clone, Copy, Debug)]
 pub struct Stack {
     /// [`kind::STACK`].
@@ -94,6 +112,15 @@ pub struct Stack {
 
 /// One frame of a [`Stack`].
 #[repr(C)]
+#[cfg_attr(
+    feature = "user",
+    derive(
+        zerocopy::FromBytes,
+        zerocopy::IntoBytes,
+        zerocopy::Immutable,
+        zerocopy::KnownLayout
+    )
+)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StackFrame {
     /// Identity of the code object ([`Code::key`]).
@@ -109,6 +136,15 @@ pub struct StackFrame {
 /// A code object met for the first time on a CPU. The first bytes of name, file name and line table
 /// follow, in this order, as many as the `*_sent` fields say; the rest comes in [`Piece`]s.
 #[repr(C)]
+#[cfg_attr(
+    feature = "user",
+    derive(
+        zerocopy::FromBytes,
+        zerocopy::IntoBytes,
+        zerocopy::Immutable,
+        zerocopy::KnownLayout
+    )
+)]
 #[derive(Clone, Copy, Debug)]
 pub struct Code {
     /// [`kind::CODE`].
@@ -167,6 +203,15 @@ pub mod section {
 
 /// A further piece of a code object's name, file name or line table; its bytes follow.
 #[repr(C)]
+#[cfg_attr(
+    feature = "user",
+    derive(
+        zerocopy::FromBytes,
+        zerocopy::IntoBytes,
+        zerocopy::Immutable,
+        zerocopy::KnownLayout
+    )
+)]
 #[derive(Clone, Copy, Debug)]
 pub struct Piece {
     /// [`kind::PIECE`].
@@ -187,6 +232,15 @@ pub struct Piece {
 
 /// A process was forked or execed, or a thread ended.
 #[repr(C)]
+#[cfg_attr(
+    feature = "user",
+    derive(
+        zerocopy::FromBytes,
+        zerocopy::IntoBytes,
+        zerocopy::Immutable,
+        zerocopy::KnownLayout
+    )
+)]
 #[derive(Clone, Copy, Debug)]
 pub struct Lifecycle {
     /// [`kind::FORK`], [`kind::EXEC`] or [`kind::EXIT`].
@@ -205,10 +259,23 @@ pub struct Lifecycle {
     pub generation: u64,
     /// For EXIT: CPU time of the thread (ns, `task->se.sum_exec_runtime`).
     pub cpu: u64,
+    /// For EXEC and the last EXIT of a registered process: [`crate::process::Process::taken`].
+    pub taken: u64,
+    /// Likewise [`crate::process::Process::outcomes`].
+    pub outcomes: [u64; 8],
 }
 
 /// A thread met for the first time on a CPU.
 #[repr(C)]
+#[cfg_attr(
+    feature = "user",
+    derive(
+        zerocopy::FromBytes,
+        zerocopy::IntoBytes,
+        zerocopy::Immutable,
+        zerocopy::KnownLayout
+    )
+)]
 #[derive(Clone, Copy, Debug)]
 pub struct Thread {
     /// [`kind::THREAD`].
@@ -223,6 +290,8 @@ pub struct Thread {
     pub padding2: u32,
     /// The registration of the process.
     pub generation: u64,
+    /// The thread's pointer (pthread_self): what CPython calls its ident.
+    pub ident: u64,
     /// The thread's name as the kernel has it, NUL-terminated.
     pub comm: [u8; 16],
 }
@@ -232,5 +301,5 @@ const _: () = assert!(size_of::<Stack>() == 40);
 const _: () = assert!(size_of::<StackFrame>() == 24);
 const _: () = assert!(size_of::<Code>() == 64);
 const _: () = assert!(size_of::<Piece>() == 32);
-const _: () = assert!(size_of::<Lifecycle>() == 40);
-const _: () = assert!(size_of::<Thread>() == 40);
+const _: () = assert!(size_of::<Lifecycle>() == 112);
+const _: () = assert!(size_of::<Thread>() == 48);

@@ -3,6 +3,7 @@
 //! Data goes one way: `host` -> `interpreter` -> `kernel` -> `symbols` -> `profile` -> `output`.
 
 pub mod interpreter;
+pub mod kernel;
 pub mod output;
 pub mod profile;
 pub mod symbols;

@@ -1,1 +1,213 @@
-//! Reading a code object: its identity and its strings.
+//! Reading a code object: its identity and where its strings lie.
+
+use super::layout::{Layout, feature};
+use crate::memory::{Fault, Memory, Window};
+
+/// No layout's identity has more words than this.
+pub const IDENTITY_WORDS: u16 = 20;
+
+/// What stands where a frame says that its code object is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CodeState {
+    /// A code object, with its identity.
+    Code(u64),
+    /// Something else.
+    NotCode,
+    /// Memory that could not be read; the identity is made from the address alone.
+    Unreadable(u64),
+}
+
+/// Mixes a word into a hash: multiplication by an odd constant and a fold, so that each bit of the
+/// word reaches the low half, which indexes the caches.
+#[inline(always)]
+#[must_use]
+pub const fn mix(hash: u64, word: u64) -> u64 {
+    // 2^64 divided by the golden ratio, odd.
+    let mixed = (hash ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    mixed ^ (mixed >> 32)
+}
+
+/// Reads what tells a code object from any other that may have lain, or will lie, at its address, into
+/// one number. Leaves the code object's window in `window`, except where the layout has no version.
+///
+/// The words of the object itself are not enough where it has no version of its own (before 3.12): a
+/// function that is made, run and freed in a loop is laid out by malloc at the same addresses again, its
+/// name and line table too. There the name's hash and the beginning of the line table count as well.
+#[inline(always)]
+pub fn identify<M: Memory>(
+    memory: &M,
+    layout: &Layout,
+    code_type: u64,
+    seed: u64,
+    address: u64,
+    window: &mut Window,
+) -> CodeState {
+    let mut key = mix(seed, address);
+    if address == 0 {
+        return CodeState::NotCode;
+    }
+    let base = address.wrapping_add(u64::from(layout.code_window));
+    if memory
+        .read(base, window, u32::from(layout.code_span))
+        .is_err()
+    {
+        return CodeState::Unreadable(key);
+    }
+    if code_type != 0 && window.u64(layout.code_type.wrapping_sub(layout.code_window)) != code_type
+    {
+        return CodeState::NotCode;
+    }
+    let first = layout.code_identity.wrapping_sub(layout.code_window);
+    for word in 0..IDENTITY_WORDS {
+        if word * 8 >= layout.code_identity_span {
+            break;
+        }
+        key = mix(key, window.u64(first.wrapping_add(word * 8)));
+    }
+    if layout.features & feature::CODE_VERSION == 0 {
+        let name = window.u64(layout.code_name.wrapping_sub(layout.code_window));
+        let table = window.u64(layout.code_line_table.wrapping_sub(layout.code_window));
+        // What cannot be read now reads as 0: the key changes once it can, and the object is sent again.
+        key = mix(
+            key,
+            memory
+                .read_word(name.wrapping_add(u64::from(layout.unicode_hash)))
+                .unwrap_or(0),
+        );
+        let head = memory.read(
+            table.wrapping_add(u64::from(layout.bytes_size)),
+            window,
+            u32::from(layout.bytes_data - layout.bytes_size) + 16,
+        );
+        if head.is_ok() {
+            let data = layout.bytes_data - layout.bytes_size;
+            let size = window.u64(0);
+            key = mix(key, size);
+            // Bytes beyond the table's end are whatever lies there: they must not count.
+            key = mix(key, window.u64(data) & low_bytes(size));
+            key = mix(
+                key,
+                window.u64(data + 8) & low_bytes(size.saturating_sub(8)),
+            );
+        }
+    }
+    CodeState::Code(key)
+}
+
+/// A mask of the lowest `bytes` bytes of a word.
+#[inline(always)]
+const fn low_bytes(bytes: u64) -> u64 {
+    if bytes >= 8 {
+        u64::MAX
+    } else {
+        (1u64 << (bytes * 8)) - 1
+    }
+}
+
+/// Where the data of a string or bytes object lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Extent {
+    /// Address of the first byte.
+    pub address: u64,
+    /// Length in bytes.
+    pub bytes: u32,
+    /// Bytes per code point: 1 (Latin-1), 2 or 4; 1 for bytes objects.
+    pub kind: u8,
+}
+
+/// No name is longer than this (bytes); what claims to be is taken for garbage.
+pub const TEXT_LIMIT: u64 = 1 << 20;
+/// No line table is longer than this (bytes).
+pub const TABLE_LIMIT: u64 = 1 << 26;
+
+/// Where the text of a `str` lies.
+///
+/// # Errors
+/// [`Fault`] where it cannot be read or is no compact string.
+#[inline(always)]
+pub fn text_extent<M: Memory>(
+    memory: &M,
+    layout: &Layout,
+    string: u64,
+    window: &mut Window,
+) -> Result<Extent, Fault> {
+    memory.read(string, window, u32::from(layout.unicode_ascii_data))?;
+    let length = window.u64(layout.unicode_length);
+    let state = window.u32(layout.unicode_state);
+    let kind = (state >> (layout.unicode_kind_shift & 31)) as u8 & 7;
+    let compact = state >> (layout.unicode_compact_bit & 31) & 1 == 1;
+    let ascii = state >> (layout.unicode_ascii_bit & 31) & 1 == 1;
+    if !compact || !matches!(kind, 1 | 2 | 4) || length > TEXT_LIMIT {
+        return Err(Fault);
+    }
+    let header = if ascii {
+        layout.unicode_ascii_data
+    } else {
+        layout.unicode_compact_data
+    };
+    Ok(Extent {
+        address: string.wrapping_add(u64::from(header)),
+        bytes: length as u32 * u32::from(kind),
+        kind,
+    })
+}
+
+/// Where the data of a `bytes` object lies.
+///
+/// # Errors
+/// [`Fault`] where its size cannot be read or is absurd.
+#[inline(always)]
+pub fn bytes_extent<M: Memory>(memory: &M, layout: &Layout, bytes: u64) -> Result<Extent, Fault> {
+    let size = memory.read_word(bytes.wrapping_add(u64::from(layout.bytes_size)))?;
+    if size > TABLE_LIMIT {
+        return Err(Fault);
+    }
+    Ok(Extent {
+        address: bytes.wrapping_add(u64::from(layout.bytes_data)),
+        bytes: size as u32,
+        kind: 1,
+    })
+}
+
+/// What a code object refers to.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CodeFields {
+    /// The qualified name where there is one, else the name: address of a `str`.
+    pub name: u64,
+    /// The file name: address of a `str`.
+    pub file: u64,
+    /// The line table: address of a `bytes`.
+    pub table: u64,
+    /// `co_firstlineno`.
+    pub first_line: i32,
+    /// Explicit padding.
+    pub padding: u32,
+}
+
+/// Reads the fields of a code object.
+///
+/// # Errors
+/// [`Fault`] where it cannot be read.
+#[inline(always)]
+pub fn fields<M: Memory>(
+    memory: &M,
+    layout: &Layout,
+    address: u64,
+    window: &mut Window,
+) -> Result<CodeFields, Fault> {
+    let base = address.wrapping_add(u64::from(layout.code_window));
+    memory.read(base, window, u32::from(layout.code_span))?;
+    let name = if layout.features & feature::QUALNAME == 0 {
+        layout.code_name
+    } else {
+        layout.code_qualname
+    };
+    Ok(CodeFields {
+        name: window.u64(name.wrapping_sub(layout.code_window)),
+        file: window.u64(layout.code_filename.wrapping_sub(layout.code_window)),
+        table: window.u64(layout.code_line_table.wrapping_sub(layout.code_window)),
+        first_line: window.u32(layout.code_first_line.wrapping_sub(layout.code_window)) as i32,
+        padding: 0,
+    })
+}

@@ -45,6 +45,15 @@ pub mod feature {
 /// to the structure, and every `*_span` (bytes from the structure's begin or from `code_window`) is at
 /// most [`crate::memory::WINDOW_BYTES`].
 #[repr(C)]
+#[cfg_attr(
+    feature = "user",
+    derive(
+        zerocopy::FromBytes,
+        zerocopy::IntoBytes,
+        zerocopy::Immutable,
+        zerocopy::KnownLayout
+    )
+)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Layout {
     /// Bits of [`feature`].
@@ -150,3 +159,7 @@ pub struct Layout {
 // The BPF program reads this structure from a map: a change of size must be seen on both sides.
 const _: () = assert!(core::mem::size_of::<Layout>() == 96);
 const _: () = assert!(core::mem::align_of::<Layout>() == 4);
+
+// SAFETY: repr(C), integers only, no padding (zerocopy checks it).
+#[cfg(feature = "user")]
+unsafe impl aya::Pod for Layout {}

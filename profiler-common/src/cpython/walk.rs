@@ -1,1 +1,239 @@
-//! The walk over a thread's Python frames.
+//! The walk over a thread's Python frames, leaf to root.
+//!
+//! It goes one step at a time and keeps its state in plain structures, so that the kernel side can
+//! hold that state in map memory (which the verifier does not track, so that the loop verifies once) and
+//! continue in another program where one must not run longer.
+
+use super::{
+    code::{self, CodeState},
+    layout::{Layout, feature, instruction},
+};
+use crate::{
+    memory::{Fault, Memory, Window},
+    record::{StackFrame, mark},
+};
+
+/// How many frames from the leaf on are kept.
+pub const LEAF_FRAMES: usize = 1024;
+/// How many frames up to the root are kept where the stack is deeper than [`LEAF_FRAMES`].
+pub const ROOT_FRAMES: usize = 128;
+
+// Indices are masked instead of checked.
+const _: () = assert!(LEAF_FRAMES.is_power_of_two() && ROOT_FRAMES.is_power_of_two());
+
+/// The frames of one stack.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Frames {
+    /// The first frames from the leaf on.
+    pub leaf: [StackFrame; LEAF_FRAMES],
+    /// The frames beyond: frame number `n` (0 is the leaf) is at `n % ROOT_FRAMES`, so that in the end
+    /// the last ones are there.
+    pub root: [StackFrame; ROOT_FRAMES],
+}
+
+/// Where a walk is.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Walk {
+    /// Address of the frame to read next; 0 at the end.
+    pub next: u64,
+    /// Hash over the frames so far.
+    pub hash: u64,
+    /// Python frames so far.
+    pub depth: u32,
+    /// Bits of [`mark`].
+    pub marks: u32,
+}
+
+impl Walk {
+    /// A walk that begins at a frame; `seed` makes the hashes of different processes differ.
+    #[must_use]
+    pub const fn from(frame: u64, seed: u64) -> Self {
+        Self {
+            next: frame,
+            hash: seed,
+            depth: 0,
+            marks: if frame == 0 { mark::NO_FRAME } else { 0 },
+        }
+    }
+
+    /// A walk that ended before it began.
+    #[must_use]
+    pub const fn without_frames(mark: u32, seed: u64) -> Self {
+        Self {
+            next: 0,
+            hash: seed,
+            depth: 0,
+            marks: mark,
+        }
+    }
+
+    /// Frames kept from the leaf on.
+    #[inline(always)]
+    #[must_use]
+    pub const fn leaf_frames(&self) -> u32 {
+        if self.depth > LEAF_FRAMES as u32 {
+            LEAF_FRAMES as u32
+        } else {
+            self.depth
+        }
+    }
+
+    /// Frames kept up to the root.
+    #[inline(always)]
+    #[must_use]
+    pub const fn root_frames(&self) -> u32 {
+        let beyond = self.depth - self.leaf_frames();
+        if beyond > ROOT_FRAMES as u32 {
+            ROOT_FRAMES as u32
+        } else {
+            beyond
+        }
+    }
+
+    /// The identity of the stack, once the walk has ended; never 0.
+    #[inline(always)]
+    #[must_use]
+    pub const fn id(&self) -> u64 {
+        code::mix(self.hash, self.marks as u64) | 1
+    }
+
+    /// Notes that the walk ended early, and ends it.
+    #[inline(always)]
+    pub const fn stop(&mut self, mark: u32) {
+        self.marks |= mark;
+        self.next = 0;
+    }
+
+    #[inline(always)]
+    fn push(&mut self, frame: StackFrame, frames: &mut Frames) {
+        let depth = self.depth as usize;
+        if depth < LEAF_FRAMES {
+            frames.leaf[depth & (LEAF_FRAMES - 1)] = frame;
+        } else {
+            frames.root[depth & (ROOT_FRAMES - 1)] = frame;
+            if depth >= LEAF_FRAMES + ROOT_FRAMES {
+                self.marks |= mark::CUT;
+            }
+        }
+        self.depth += 1;
+        self.hash = code::mix(
+            code::mix(self.hash, frame.key),
+            frame.instruction as u32 as u64,
+        );
+    }
+}
+
+/// The frame that a thread is in, given its state in `window`; 0 where it runs no Python code.
+///
+/// # Errors
+/// [`Fault`] where the indirection of 3.11 and 3.12 cannot be read.
+#[inline(always)]
+pub fn first_frame<M: Memory>(memory: &M, layout: &Layout, window: &Window) -> Result<u64, Fault> {
+    let frame = window.u64(layout.thread_frame);
+    if layout.features & feature::CFRAME == 0 || frame == 0 {
+        return Ok(frame);
+    }
+    memory.read_word(frame.wrapping_add(u64::from(layout.cframe_current_frame)))
+}
+
+/// Reads one frame and goes on to its caller. Whether there is more to walk.
+#[inline(always)]
+pub fn step<M: Memory>(
+    memory: &M,
+    layout: &Layout,
+    code_type: u64,
+    seed: u64,
+    window: &mut Window,
+    walk: &mut Walk,
+    frames: &mut Frames,
+) -> bool {
+    let frame = walk.next;
+    if frame == 0 {
+        return false;
+    }
+    if memory
+        .read(frame, window, u32::from(layout.frame_span))
+        .is_err()
+    {
+        walk.stop(mark::UNREADABLE);
+        return false;
+    }
+    walk.next = window.u64(layout.frame_previous);
+    // A frame that is its own caller would never end; longer circles meet the bound on steps.
+    if walk.next == frame {
+        walk.stop(mark::ROOT_LOST);
+    }
+    let owner = if layout.features & feature::OWNER == 0 {
+        0
+    } else {
+        window.u8(layout.frame_owner)
+    };
+    if layout.shim_owners & (1u8 << (owner & 7)) != 0 {
+        return walk.next != 0;
+    }
+    let address = window.u64(layout.frame_code) & !u64::from(layout.code_tag);
+    let instruction = match layout.instruction {
+        instruction::LASTI_BYTES => window.u32(layout.frame_instruction) as i32,
+        instruction::LASTI_UNITS => (window.u32(layout.frame_instruction) as i32).wrapping_mul(2),
+        _ => window
+            .u64(layout.frame_instruction)
+            .wrapping_sub(address.wrapping_add(u64::from(layout.code_instructions)))
+            as i32,
+    };
+    match code::identify(memory, layout, code_type, seed, address, window) {
+        CodeState::NotCode => {}
+        CodeState::Code(key) => {
+            if !is_incomplete(memory, layout, owner, address, instruction) {
+                walk.push(
+                    StackFrame {
+                        key,
+                        address,
+                        instruction,
+                        padding: 0,
+                    },
+                    frames,
+                );
+            }
+        }
+        // The frame is real, only its code object is not present: user space may still read it.
+        CodeState::Unreadable(key) => {
+            walk.push(
+                StackFrame {
+                    key,
+                    address,
+                    instruction,
+                    padding: 0,
+                },
+                frames,
+            );
+        }
+    }
+    walk.next != 0
+}
+
+/// Whether a frame was pushed but has not come past its first traceable instruction: not yet a call
+/// that Python knows of (`_PyFrame_IsIncomplete`, CPython 3.11 to 3.15, `Include/internal/pycore_frame.h`).
+#[inline(always)]
+fn is_incomplete<M: Memory>(
+    memory: &M,
+    layout: &Layout,
+    owner: u8,
+    code: u64,
+    instruction: i32,
+) -> bool {
+    // What precedes the first traceable instruction (MAKE_CELL, COPY_FREE_VARS, RETURN_GENERATOR) is
+    // short: only a frame near its begin is worth another read.
+    const PROLOGUE_BYTES: i32 = 128;
+    if layout.features & feature::FIRST_TRACEABLE == 0
+        || u16::from(owner) == layout.frame_owner_generator
+        || instruction >= PROLOGUE_BYTES
+    {
+        return false;
+    }
+    match memory.read_word(code.wrapping_add(u64::from(layout.code_first_traceable))) {
+        Ok(word) => instruction < (word as u32 as i32).wrapping_mul(2),
+        Err(Fault) => false,
+    }
+}

@@ -1,1 +1,3 @@
-//! symbols
+//! Records become names and lines: code objects, native and kernel addresses.
+
+pub mod lines;

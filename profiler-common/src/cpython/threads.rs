@@ -1,0 +1,156 @@
+//! Finding the Python thread state of the running thread without libc's help: by matching the thread
+//! list's `thread_id`, which is pthread_self(), which on x86-64 is the thread pointer.
+
+use super::layout::{Layout, feature};
+use crate::memory::{Fault, Memory, Window};
+
+/// Where a search through interpreters and their threads is.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Search {
+    /// The interpreter state whose threads are being looked at.
+    pub interpreter: u64,
+    /// The thread state to look at next; 0: at the end of this interpreter's list.
+    pub thread: u64,
+    /// A thread state that carries the id but is not attached: taken where no attached one is found.
+    pub candidate: u64,
+}
+
+/// What a step of the search found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SearchStep {
+    /// The thread state; it is in the window.
+    Found(u64),
+    /// Nothing yet.
+    More,
+    /// No thread state carries this id.
+    NotFound,
+    /// Memory could not be read.
+    Unreadable,
+}
+
+/// Whether the thread state in `window` is that of the thread with this pointer, and attached where the
+/// layout can tell.
+#[inline(always)]
+#[must_use]
+pub fn matches(layout: &Layout, thread_pointer: u64, window: &Window) -> bool {
+    window.u64(layout.thread_id) == thread_pointer && is_attached(layout, window)
+}
+
+#[inline(always)]
+fn is_attached(layout: &Layout, window: &Window) -> bool {
+    layout.features & feature::THREAD_ACTIVE == 0
+        || window.u32(layout.thread_active) & layout.thread_active_mask != 0
+}
+
+/// The thread state that holds the GIL, where the interpreter publishes it (up to 3.11) and it is this
+/// thread's. Among several states with one thread id, this is the attached one.
+#[inline(always)]
+pub fn current<M: Memory>(
+    memory: &M,
+    layout: &Layout,
+    current_thread: u64,
+    thread_pointer: u64,
+    window: &mut Window,
+) -> Option<u64> {
+    if current_thread == 0 {
+        return None;
+    }
+    let thread = memory.read_word(current_thread).ok()?;
+    if thread == 0
+        || memory
+            .read(thread, window, u32::from(layout.thread_span))
+            .is_err()
+    {
+        return None;
+    }
+    (window.u64(layout.thread_id) == thread_pointer).then_some(thread)
+}
+
+/// Begins a search at the list of interpreters. `Ok(None)`: there is no interpreter.
+///
+/// # Errors
+/// [`Fault`] where the list's head cannot be read.
+#[inline(always)]
+pub fn begin<M: Memory>(
+    memory: &M,
+    layout: &Layout,
+    interpreters: u64,
+) -> Result<Option<Search>, Fault> {
+    let interpreter = if interpreters == 0 {
+        0
+    } else {
+        memory.read_word(interpreters)?
+    };
+    if interpreter == 0 {
+        return Ok(None);
+    }
+    let thread =
+        memory.read_word(interpreter.wrapping_add(u64::from(layout.interpreter_threads)))?;
+    Ok(Some(Search {
+        interpreter,
+        thread,
+        candidate: 0,
+    }))
+}
+
+/// Looks at one thread state, or goes on to the next interpreter.
+#[inline(always)]
+pub fn step<M: Memory>(
+    memory: &M,
+    layout: &Layout,
+    thread_pointer: u64,
+    window: &mut Window,
+    search: &mut Search,
+) -> SearchStep {
+    if search.thread == 0 {
+        let Ok(next) = memory.read_word(
+            search
+                .interpreter
+                .wrapping_add(u64::from(layout.interpreter_next)),
+        ) else {
+            return SearchStep::Unreadable;
+        };
+        if next == 0 {
+            return finish(memory, layout, window, search);
+        }
+        let Ok(thread) = memory.read_word(next.wrapping_add(u64::from(layout.interpreter_threads)))
+        else {
+            return SearchStep::Unreadable;
+        };
+        search.interpreter = next;
+        search.thread = thread;
+        return SearchStep::More;
+    }
+    let thread = search.thread;
+    if memory
+        .read(thread, window, u32::from(layout.thread_span))
+        .is_err()
+    {
+        return SearchStep::Unreadable;
+    }
+    if window.u64(layout.thread_id) == thread_pointer {
+        if is_attached(layout, window) {
+            return SearchStep::Found(thread);
+        }
+        search.candidate = thread;
+    }
+    search.thread = window.u64(layout.thread_next);
+    SearchStep::More
+}
+
+#[inline(always)]
+fn finish<M: Memory>(
+    memory: &M,
+    layout: &Layout,
+    window: &mut Window,
+    search: &Search,
+) -> SearchStep {
+    if search.candidate == 0 {
+        return SearchStep::NotFound;
+    }
+    match memory.read(search.candidate, window, u32::from(layout.thread_span)) {
+        Ok(()) => SearchStep::Found(search.candidate),
+        Err(Fault) => SearchStep::Unreadable,
+    }
+}

@@ -1,0 +1,52 @@
+//! Numbers that the kernel side and the user side must agree on.
+
+/// Ring buffers at most; see `RING_0` to `RING_3` of the kernel side.
+pub const MAX_RINGS: u32 = 4;
+/// Bytes of a ring buffer unless said otherwise: a power of two and a multiple of the page size.
+pub const DEFAULT_RING_BYTES: u32 = 1 << 20;
+/// Processes under profile at a time unless the loader sets it.
+pub const DEFAULT_PROCESSES: u32 = 8192;
+/// Distinct interpreter builds on a host.
+pub const MAX_LAYOUTS: u32 = 256;
+/// Slots of the cache of thread states, per CPU.
+pub const THREAD_SLOTS: u32 = 1024;
+/// Slots of the cache of stacks that were sent, per CPU.
+pub const STACK_SLOTS: u32 = 8192;
+/// Slots of the cache of code objects that were sent, per CPU.
+pub const CODE_SLOTS: u32 = 16384;
+
+// The caches are indexed by masked hashes.
+const _: () = assert!(
+    THREAD_SLOTS.is_power_of_two() && STACK_SLOTS.is_power_of_two() && CODE_SLOTS.is_power_of_two()
+);
+
+/// The programs that follow the sampling program: indices in the map of stages.
+pub mod stage {
+    /// Searches for the thread's Python state.
+    pub const FIND: u32 = 0;
+    /// Walks frames.
+    pub const WALK: u32 = 1;
+    /// Sends a sample of a known stack, or lists what must be sent before.
+    pub const PUBLISH: u32 = 2;
+    /// Sends code objects.
+    pub const CAPTURE: u32 = 3;
+    /// Sends what of a code object did not fit in one record.
+    pub const PIECES: u32 = 4;
+    /// Sends a new stack and its sample.
+    pub const FINISH: u32 = 5;
+    /// How many there are.
+    pub const COUNT: u32 = 6;
+    /// The names of the programs, by index.
+    pub const NAMES: [&str; COUNT as usize] =
+        ["find", "walk", "publish", "capture", "pieces", "finish"];
+}
+
+/// What is counted outside of any process.
+pub mod event {
+    /// A fork of a process under profile found no room in the map of processes.
+    pub const PROCESSES_FULL: u32 = 0;
+    /// A record about a process (fork, exec, exit) or a thread found no room in the ring buffer.
+    pub const LIFECYCLE_LOST: u32 = 1;
+    /// How many there are.
+    pub const COUNT: u32 = 2;
+}

@@ -1,0 +1,48 @@
+//! What user space sets before it loads the programs.
+
+use aya_ebpf::Global;
+
+/// The sampling period in ns.
+#[unsafe(no_mangle)]
+pub static PERIOD_NS: Global<u64> = Global::new(10_101_010);
+
+/// Whether the event fires each period on every CPU (the CPU clock): then a late sample stands for all
+/// the periods since the one before. Hardware counters stand still on an idle CPU: there it is 0.
+#[unsafe(no_mangle)]
+pub static WEIGH_BY_CLOCK: Global<u32> = Global::new(1);
+
+/// Number of ring buffers in use minus 1; that number is a power of two.
+#[unsafe(no_mangle)]
+pub static RING_MASK: Global<u32> = Global::new(0);
+
+/// Bytes in a ring buffer from which on user space is woken.
+#[unsafe(no_mangle)]
+pub static WAKEUP_BYTES: Global<u64> = Global::new(0);
+
+/// Whether every exec on the host is of interest, or only those of processes under profile.
+#[unsafe(no_mangle)]
+pub static REPORT_EVERY_EXEC: Global<u32> = Global::new(0);
+
+/// Offset of the thread pointer in `task_struct` (x86-64: `thread.fsbase`), from the kernel's BTF.
+#[unsafe(no_mangle)]
+pub static TASK_THREAD_POINTER: Global<u32> = Global::new(0);
+
+/// Offset of `se.sum_exec_runtime` in `task_struct`.
+#[unsafe(no_mangle)]
+pub static TASK_RUNTIME: Global<u32> = Global::new(0);
+
+/// Offset of `tgid` in `task_struct`.
+#[unsafe(no_mangle)]
+pub static TASK_TGID: Global<u32> = Global::new(0);
+
+/// Offset of `pid` in `task_struct`.
+#[unsafe(no_mangle)]
+pub static TASK_PID: Global<u32> = Global::new(0);
+
+/// Offset of `signal` in `task_struct`.
+#[unsafe(no_mangle)]
+pub static TASK_SIGNAL: Global<u32> = Global::new(0);
+
+/// Offset of `live`, the count of threads that have not ended, in `signal_struct`.
+#[unsafe(no_mangle)]
+pub static SIGNAL_LIVE: Global<u32> = Global::new(0);

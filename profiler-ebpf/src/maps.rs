@@ -1,0 +1,65 @@
+//! The maps. Sizes that depend on the host are set by the loader.
+
+use aya_ebpf::{
+    macros::map,
+    maps::{Array, HashMap, PerCpuArray, ProgramArray, RingBuf},
+};
+use profiler_common::{cpython::layout::Layout, process::Process, shared};
+
+use crate::scratch::{Capture, Clock, Scratch, ThreadEntry};
+
+/// Processes under profile, by process id. Written by user space, and by the fork, exec and exit
+/// tracepoints; the sampling path only looks up.
+#[map]
+pub static PROCESSES: HashMap<u32, Process> =
+    HashMap::with_max_entries(shared::DEFAULT_PROCESSES, 0);
+
+/// The layouts of the interpreters met so far.
+#[map]
+pub static LAYOUTS: Array<Layout> = Array::with_max_entries(shared::MAX_LAYOUTS, 0);
+
+/// The programs that the sampling program goes on to, by `profiler_common::shared::stage`.
+#[map]
+pub static STAGES: ProgramArray = ProgramArray::with_max_entries(shared::stage::COUNT, 0);
+
+/// The state of the sample that is being taken on this CPU.
+#[map]
+pub static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
+
+/// Where a code object is put together before it is sent.
+#[map]
+pub static CAPTURE: PerCpuArray<Capture> = PerCpuArray::with_max_entries(1, 0);
+
+/// When this CPU's event fired last.
+#[map]
+pub static CLOCK: PerCpuArray<Clock> = PerCpuArray::with_max_entries(1, 0);
+
+/// The Python thread state of threads seen on this CPU: direct-mapped by thread id.
+#[map]
+pub static THREADS: PerCpuArray<ThreadEntry> =
+    PerCpuArray::with_max_entries(shared::THREAD_SLOTS, 0);
+
+/// Stacks that this CPU has sent: direct-mapped by id.
+#[map]
+pub static SENT_STACKS: PerCpuArray<u64> = PerCpuArray::with_max_entries(shared::STACK_SLOTS, 0);
+
+/// Code objects that this CPU has sent: direct-mapped by key.
+#[map]
+pub static SENT_CODE: PerCpuArray<u64> = PerCpuArray::with_max_entries(shared::CODE_SLOTS, 0);
+
+/// The ring buffers: a CPU writes to the one with its number modulo [`crate::config::RING_MASK`] + 1.
+#[map]
+pub static RING_0: RingBuf = RingBuf::with_byte_size(shared::DEFAULT_RING_BYTES, 0);
+/// See [`RING_0`].
+#[map]
+pub static RING_1: RingBuf = RingBuf::with_byte_size(shared::DEFAULT_RING_BYTES, 0);
+/// See [`RING_0`].
+#[map]
+pub static RING_2: RingBuf = RingBuf::with_byte_size(shared::DEFAULT_RING_BYTES, 0);
+/// See [`RING_0`].
+#[map]
+pub static RING_3: RingBuf = RingBuf::with_byte_size(shared::DEFAULT_RING_BYTES, 0);
+
+/// Counts what has no process to be counted at: by `profiler_common::shared::event`.
+#[map]
+pub static EVENTS: PerCpuArray<u64> = PerCpuArray::with_max_entries(shared::event::COUNT, 0);

@@ -1,0 +1,145 @@
+//! The second half of a sample: sending it, and before it the stack where that is new.
+
+use core::arch::asm;
+
+use aya_ebpf::{macros::perf_event, programs::PerfEventContext};
+use profiler_common::{
+    cpython::walk::{LEAF_FRAMES, ROOT_FRAMES},
+    outcome::Outcome,
+    record::{Stack, StackFrame, kind, mark},
+    shared::{CODE_SLOTS, STACK_SLOTS, stage},
+};
+
+use crate::{
+    maps,
+    output::{self, Wake},
+    sample::{end, go_on, scratch},
+    scratch::{MISSING_SLOTS, Scratch},
+};
+
+/// Sends the sample if its stack is known; else lists the code objects that must be sent before.
+#[perf_event]
+pub fn publish(ctx: PerfEventContext) -> u32 {
+    let Some((scratch, _)) = scratch() else {
+        end(Outcome::Internal);
+        return 0;
+    };
+    if scratch.walk.depth == 0 && scratch.walk.marks == 0 {
+        // Only shims and incomplete frames.
+        scratch.walk.marks = mark::NO_FRAME;
+    }
+    let id = scratch.walk.id();
+    scratch.sample.stack = id;
+    if let Some(&sent) = maps::SENT_STACKS.get(id as u32 & (STACK_SLOTS - 1))
+        && sent == id
+    {
+        send_sample(scratch);
+        return 0;
+    }
+    scratch.stack = Stack {
+        kind: kind::STACK,
+        padding: 0,
+        pid: scratch.sample.pid,
+        generation: scratch.sample.generation,
+        id,
+        marks: scratch.walk.marks,
+        depth: scratch.walk.depth,
+        leaf_frames: scratch.walk.leaf_frames(),
+        root_frames: scratch.walk.root_frames(),
+    };
+    scratch.missing_count.set(0);
+    scratch.missing_next.set(0);
+    scratch.incomplete = 0;
+    scratch.pieces.sent = [0; 3];
+    scratch.pieces.bytes = [0; 3];
+    scratch.calls = 0;
+    for index in 0..(LEAF_FRAMES + ROOT_FRAMES) as u32 {
+        if index >= scratch.stack.leaf_frames + scratch.stack.root_frames {
+            break;
+        }
+        note_if_missing(scratch, index);
+    }
+    go_on(
+        &ctx,
+        if scratch.missing_count.get() > 0 {
+            stage::CAPTURE
+        } else {
+            stage::FINISH
+        },
+    );
+    0
+}
+
+/// Frame number `index` of those kept: first the leaf's, then the root's as they lie in their ring.
+#[inline(always)]
+pub fn kept_frame(scratch: &Scratch, index: u32) -> StackFrame {
+    const LAST: u64 = (LEAF_FRAMES + ROOT_FRAMES - 1) as u64;
+    let mut index = u64::from(index);
+    // The verifier wants the bound checked on the very register that is then used; LLVM, where it knows
+    // the bound from elsewhere, would leave the check out.
+    // SAFETY: no instructions.
+    unsafe { asm!("/* {0} */", inout(reg) index) };
+    if index > LAST {
+        index = LAST;
+    }
+    let frames = (&raw const scratch.frames).cast::<StackFrame>();
+    // SAFETY: the two arrays of frames lie one behind the other, `index` is below their common length.
+    unsafe { *frames.add(index as usize) }
+}
+
+#[inline(always)]
+fn note_if_missing(scratch: &mut Scratch, index: u32) {
+    let key = kept_frame(scratch, index).key;
+    if maps::SENT_CODE
+        .get(key as u32 & (CODE_SLOTS - 1))
+        .is_some_and(|&sent| sent == key)
+    {
+        return;
+    }
+    let count = scratch.missing_count.get() as usize;
+    if count < MISSING_SLOTS {
+        scratch.missing[count & (MISSING_SLOTS - 1)] = index as u16;
+        scratch.missing_count.set(count as u32 + 1);
+    } else {
+        scratch.incomplete = 1;
+    }
+}
+
+/// Sends the new stack and its sample.
+#[perf_event]
+pub fn finish(_ctx: PerfEventContext) -> u32 {
+    let Some((scratch, _)) = scratch() else {
+        end(Outcome::Internal);
+        return 0;
+    };
+    let header = size_of::<Stack>() as u64;
+    let frame = size_of::<StackFrame>() as u64;
+    let frames = u64::from(scratch.stack.leaf_frames) + u64::from(scratch.stack.root_frames);
+    let limit = (LEAF_FRAMES + ROOT_FRAMES) as u64;
+    let frames = if frames > limit { limit } else { frames };
+    let data = (&raw const scratch.stack).cast::<u8>();
+    // SAFETY: the frames lie right behind the header in the scratch memory, `limit` of them.
+    if unsafe { output::send(data, header + frames * frame, Wake::WhenFilling) }.is_err() {
+        end(Outcome::StackRingBufferFull);
+        return 0;
+    }
+    if scratch.incomplete == 0 {
+        let id = scratch.stack.id;
+        if let Some(slot) = maps::SENT_STACKS.get_ptr_mut(id as u32 & (STACK_SLOTS - 1)) {
+            // SAFETY: per-CPU memory that only the sampling programs use.
+            unsafe { *slot = id };
+        }
+    }
+    send_sample(scratch);
+    0
+}
+
+#[inline(always)]
+fn send_sample(scratch: &Scratch) {
+    end(
+        match output::send_record(&scratch.sample, Wake::WhenFilling) {
+            Ok(()) => Outcome::Delivered,
+            Err(output::Full) => Outcome::RingBufferFull,
+        },
+    );
+}

@@ -1,0 +1,362 @@
+//! The first half of a sample: which process, which thread, which frames.
+
+use core::arch::asm;
+
+use aya_ebpf::{
+    helpers::{
+        bpf_get_current_cgroup_id, bpf_get_current_comm, bpf_get_current_pid_tgid,
+        bpf_get_current_task, bpf_get_smp_processor_id, bpf_ktime_get_ns, bpf_probe_read_kernel,
+    },
+    macros::perf_event,
+    programs::PerfEventContext,
+};
+use profiler_common::{
+    cpython::{
+        layout::Layout,
+        threads::{self, SearchStep},
+        walk::{self, Walk},
+    },
+    memory::Memory,
+    outcome::Outcome,
+    process::{Process, STALE},
+    record::{self, kind, mark},
+    shared::{THREAD_SLOTS, event, stage},
+};
+
+use crate::{
+    config, maps,
+    output::{self, Wake},
+    scratch::{Scratch, ThreadEntry},
+    user_memory::UserMemory,
+};
+
+/// Thread states that one program looks at, and how often it may hand over to itself.
+const THREADS_PER_CALL: u32 = 256;
+const FIND_CALLS: u32 = 6;
+/// Frames that one program walks, and how often it may hand over to itself.
+const FRAMES_PER_CALL: u32 = 256;
+const WALK_CALLS: u32 = 12;
+/// How long a thread without Python state is not searched for again (ns).
+const RETRY_NS: u64 = 10_000_000;
+
+// One chain makes at most 32 tail calls (MAX_TAIL_CALL_CNT, Linux include/linux/bpf.h; 5.10 counts from 0).
+const _: () = assert!(FIND_CALLS + WALK_CALLS + crate::capture::CAPTURE_CALLS + 2 <= 32);
+
+/// The process of the current thread, if it is under profile.
+#[inline(always)]
+pub fn current_process() -> Option<*mut Process> {
+    let tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
+    maps::PROCESSES.get_ptr_mut(tgid)
+}
+
+/// Adds 1 to a counter that other CPUs add to as well.
+///
+/// Written out, since the target has no atomic operations in `core`, and the instruction that every
+/// kernel knows is the one that does not return the old value.
+#[inline(always)]
+fn increment(counter: *mut u64) {
+    // SAFETY: callers pass pointers to aligned words of map values.
+    unsafe {
+        asm!("lock *(u64 *)({counter} + 0) += {one}", counter = in(reg) counter, one = in(reg) 1u64)
+    };
+}
+
+/// Counts how the sample ended.
+#[inline(always)]
+pub fn end(outcome: Outcome) {
+    if let Some(process) = current_process() {
+        // SAFETY: a value of the map stays valid while the program runs; counters are only added to.
+        let counter = unsafe { &raw mut (*process).outcomes[outcome as usize & 7] };
+        increment(counter);
+    }
+}
+
+/// This CPU's scratch memory and the layout of the interpreter in it.
+#[inline(always)]
+pub fn scratch() -> Option<(&'static mut Scratch, &'static Layout)> {
+    let scratch = maps::SCRATCH.get_ptr_mut(0)?;
+    // SAFETY: per-CPU memory of the chain of programs that runs on this CPU, which nothing interrupts
+    // that uses it too.
+    let scratch = unsafe { &mut *scratch };
+    let layout = scratch.layout;
+    Some((scratch, maps::LAYOUTS.get(layout)?))
+}
+
+/// Goes on to another program; counts the sample as lost where the kernel refuses.
+#[inline(always)]
+pub fn go_on(ctx: &PerfEventContext, stage: u32) {
+    // SAFETY: all stages are programs of this kind that take this context.
+    unsafe { maps::STAGES.tail_call(ctx, stage) };
+    end(Outcome::TailCallFailed);
+}
+
+/// The time that this firing of the event stands for, in ns.
+///
+/// The CPU clock fires on a fixed grid. A firing that comes late, or follows some that never came (the
+/// hypervisor held the CPU, the kernel throttled the event), stands for all periods since the last, so
+/// that the sum over a CPU is the time that has passed.
+#[inline(always)]
+fn weigh(now: u64) -> u64 {
+    let period = config::PERIOD_NS.load();
+    if config::WEIGH_BY_CLOCK.load() == 0 || period == 0 {
+        return period;
+    }
+    let Some(clock) = maps::CLOCK.get_ptr_mut(0) else {
+        return period;
+    };
+    // SAFETY: per-CPU memory that only this program uses.
+    let clock = unsafe { &mut *clock };
+    if clock.origin == 0 {
+        // Half a period early, so that neither a late first firing nor a late one after it crosses the grid.
+        clock.origin = now - period / 2;
+        return period;
+    }
+    let periods = (now - clock.origin) / period;
+    let passed = periods - clock.periods;
+    clock.periods = periods;
+    // A gap of over a second is no time that this thread ran: the machine was suspended.
+    if passed * period > 1_000_000_000 {
+        period
+    } else {
+        passed * period
+    }
+}
+
+/// Fires on each period of the sampling event, on every CPU.
+#[perf_event]
+pub fn sample(ctx: PerfEventContext) -> u32 {
+    // SAFETY: has no preconditions.
+    let now = unsafe { bpf_ktime_get_ns() };
+    let weight = weigh(now);
+    let ids = bpf_get_current_pid_tgid();
+    let (pid, tid) = ((ids >> 32) as u32, ids as u32);
+    if tid == 0 {
+        return 0;
+    }
+    let Some(process) = maps::PROCESSES.get_ptr_mut(pid) else {
+        return 0;
+    };
+    // SAFETY: a value of the map stays valid while the program runs. What user space and the
+    // tracepoints change in it is single words.
+    let process = unsafe { &mut *process };
+    if process.flags & STALE != 0 {
+        return 0;
+    }
+    increment(&raw mut process.taken);
+    let Some(scratch) = maps::SCRATCH.get_ptr_mut(0) else {
+        end(Outcome::Internal);
+        return 0;
+    };
+    // SAFETY: as in `scratch()`.
+    let scratch = unsafe { &mut *scratch };
+    scratch.layout = process.layout;
+    let Some(layout) = maps::LAYOUTS.get(process.layout) else {
+        end(Outcome::Internal);
+        return 0;
+    };
+    scratch.sample = record::Sample {
+        kind: kind::SAMPLE,
+        // SAFETY: has no preconditions.
+        cpu: unsafe { bpf_get_smp_processor_id() } as u16,
+        flags: 0,
+        time: now,
+        generation: process.generation,
+        stack: 0,
+        // SAFETY: has no preconditions.
+        cgroup: unsafe { bpf_get_current_cgroup_id() },
+        pid,
+        tid,
+        weight,
+    };
+    scratch.code_type = process.code_type;
+    scratch.interpreters = process.interpreters;
+    scratch.current_thread = process.current_thread;
+    scratch.calls = 0;
+    // SAFETY: has no preconditions.
+    let task = unsafe { bpf_get_current_task() };
+    let thread_pointer = (task + u64::from(config::TASK_THREAD_POINTER.load())) as *const u64;
+    // SAFETY: the helper checks the address.
+    scratch.thread_pointer = unsafe { bpf_probe_read_kernel(thread_pointer) }.unwrap_or(0);
+
+    if let Some(entry) = thread_entry(tid) {
+        if entry.tid == tid && entry.generation == process.generation {
+            if entry.state == 0 {
+                if now < entry.retry {
+                    scratch.walk = Walk::without_frames(mark::NO_THREAD_STATE, process.generation);
+                    go_on(&ctx, stage::PUBLISH);
+                    return 0;
+                }
+            } else if UserMemory
+                .read(
+                    entry.state,
+                    &mut scratch.window,
+                    u32::from(layout.thread_span),
+                )
+                .is_ok()
+                && threads::matches(layout, scratch.thread_pointer, &scratch.window)
+            {
+                start_walk(&ctx, scratch, layout);
+                return 0;
+            }
+        } else {
+            announce_thread(scratch);
+        }
+    }
+    search(&ctx, scratch, layout);
+    0
+}
+
+#[inline(always)]
+fn thread_entry(tid: u32) -> Option<&'static mut ThreadEntry> {
+    let entry = maps::THREADS.get_ptr_mut(tid & (THREAD_SLOTS - 1))?;
+    // SAFETY: per-CPU memory that only the sampling programs use.
+    Some(unsafe { &mut *entry })
+}
+
+/// Tells user space of a thread that this CPU has not seen lately.
+#[inline(always)]
+fn announce_thread(scratch: &Scratch) {
+    let thread = record::Thread {
+        kind: kind::THREAD,
+        padding: 0,
+        pid: scratch.sample.pid,
+        tid: scratch.sample.tid,
+        padding2: 0,
+        generation: scratch.sample.generation,
+        ident: scratch.thread_pointer,
+        comm: bpf_get_current_comm().unwrap_or([0; 16]),
+    };
+    if output::send_record(&thread, Wake::WhenFilling).is_err() {
+        output::count(event::LIFECYCLE_LOST);
+    }
+}
+
+/// Begins the search for the thread's state.
+#[inline(always)]
+fn search(ctx: &PerfEventContext, scratch: &mut Scratch, layout: &Layout) {
+    if let Some(state) = threads::current(
+        &UserMemory,
+        layout,
+        scratch.current_thread,
+        scratch.thread_pointer,
+        &mut scratch.window,
+    ) {
+        remember(scratch, state);
+        start_walk(ctx, scratch, layout);
+        return;
+    }
+    let mark = match threads::begin(&UserMemory, layout, scratch.interpreters) {
+        Ok(Some(search)) => {
+            scratch.search = search;
+            go_on(ctx, stage::FIND);
+            return;
+        }
+        Ok(None) => mark::NO_INTERPRETER,
+        Err(_) => mark::UNREADABLE,
+    };
+    scratch.walk = Walk::without_frames(mark, scratch.sample.generation);
+    go_on(ctx, stage::PUBLISH);
+}
+
+/// Searches for the thread's state in the interpreters' lists.
+#[perf_event]
+pub fn find(ctx: PerfEventContext) -> u32 {
+    let Some((scratch, layout)) = scratch() else {
+        end(Outcome::Internal);
+        return 0;
+    };
+    for _ in 0..THREADS_PER_CALL {
+        match threads::step(
+            &UserMemory,
+            layout,
+            scratch.thread_pointer,
+            &mut scratch.window,
+            &mut scratch.search,
+        ) {
+            SearchStep::More => {}
+            SearchStep::Found(state) => {
+                remember(scratch, state);
+                start_walk(&ctx, scratch, layout);
+                return 0;
+            }
+            SearchStep::NotFound => {
+                remember(scratch, 0);
+                stop(&ctx, scratch, mark::NO_THREAD_STATE);
+                return 0;
+            }
+            SearchStep::Unreadable => {
+                stop(&ctx, scratch, mark::UNREADABLE);
+                return 0;
+            }
+        }
+    }
+    scratch.calls += 1;
+    if scratch.calls < FIND_CALLS {
+        go_on(&ctx, stage::FIND);
+    } else {
+        stop(&ctx, scratch, mark::NO_THREAD_STATE);
+    }
+    0
+}
+
+/// Caches the thread's state, or that it has none.
+#[inline(always)]
+fn remember(scratch: &Scratch, state: u64) {
+    if let Some(entry) = thread_entry(scratch.sample.tid) {
+        *entry = ThreadEntry {
+            generation: scratch.sample.generation,
+            state,
+            retry: scratch.sample.time + RETRY_NS,
+            tid: scratch.sample.tid,
+            padding: 0,
+        };
+    }
+}
+
+#[inline(always)]
+fn stop(ctx: &PerfEventContext, scratch: &mut Scratch, mark: u32) {
+    scratch.walk = Walk::without_frames(mark, scratch.sample.generation);
+    go_on(ctx, stage::PUBLISH);
+}
+
+/// Begins the walk of the thread whose state is in the window.
+#[inline(always)]
+fn start_walk(ctx: &PerfEventContext, scratch: &mut Scratch, layout: &Layout) {
+    scratch.walk = match walk::first_frame(&UserMemory, layout, &scratch.window) {
+        Ok(frame) => Walk::from(frame, scratch.sample.generation),
+        Err(_) => Walk::without_frames(mark::UNREADABLE, scratch.sample.generation),
+    };
+    scratch.calls = 0;
+    go_on(ctx, stage::WALK);
+}
+
+/// Walks the thread's frames.
+#[perf_event]
+pub fn walk(ctx: PerfEventContext) -> u32 {
+    let Some((scratch, layout)) = scratch() else {
+        end(Outcome::Internal);
+        return 0;
+    };
+    for _ in 0..FRAMES_PER_CALL {
+        if !walk::step(
+            &UserMemory,
+            layout,
+            scratch.code_type,
+            scratch.sample.generation,
+            &mut scratch.window,
+            &mut scratch.walk,
+            &mut scratch.frames,
+        ) {
+            go_on(&ctx, stage::PUBLISH);
+            return 0;
+        }
+    }
+    scratch.calls += 1;
+    if scratch.calls < WALK_CALLS {
+        go_on(&ctx, stage::WALK);
+    } else {
+        scratch.walk.stop(mark::ROOT_LOST);
+        go_on(&ctx, stage::PUBLISH);
+    }
+    0
+}

@@ -1,0 +1,398 @@
+//! Loading the programs, attaching them, and the maps as the rest of the profiler uses them.
+
+use std::{
+    io,
+    os::fd::{AsRawFd, RawFd},
+};
+
+use aya::{
+    Ebpf, EbpfLoader, VerifierLogLevel,
+    maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, ProgramArray, RingBuf},
+    programs::{
+        PerfEvent, ProgramError, RawTracePoint,
+        perf_event::{PerfEventScope, SamplePolicy},
+    },
+};
+use profiler_common::{cpython::layout::Layout, process::Process, shared};
+
+use super::{
+    Clock,
+    btf::{Btf, BtfError},
+    perf,
+    statistics::{RunTime, RunTimeStatistics},
+};
+
+/// The object that the kernel side was compiled to; empty where the build had no eBPF toolchain.
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/pyprof-ebpf.o"));
+
+/// Why the kernel side could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum KernelError {
+    /// This build has no eBPF object in it.
+    #[error("this build has no eBPF program in it: build it with `cargo xtask build`")]
+    NoObject,
+    /// The kernel does not describe its types.
+    #[error(
+        "{0}; a kernel with CONFIG_DEBUG_INFO_BTF=y is needed (5.10 or newer of any distribution)"
+    )]
+    Btf(#[from] BtfError),
+    /// The kernel refused the object or its maps.
+    #[error("the kernel refused the eBPF maps: {0}")]
+    Maps(#[from] aya::EbpfError),
+    /// A map could not be used.
+    #[error("eBPF map: {0}")]
+    Map(#[from] MapError),
+    /// The verifier refused a program.
+    #[error("the kernel refused the eBPF program `{name}`: {error}")]
+    Load {
+        /// The program's name.
+        name: &'static str,
+        /// What the kernel says.
+        error: ProgramError,
+    },
+    /// A program could not be attached.
+    #[error("cannot attach the eBPF program `{name}`: {error}")]
+    Attach {
+        /// The program's name.
+        name: &'static str,
+        /// What the kernel says.
+        error: ProgramError,
+    },
+    /// The sampling event could not be opened.
+    #[error("cannot open the sampling event on CPU {cpu}: {error}")]
+    Perf {
+        /// The CPU.
+        cpu: u32,
+        /// What the kernel says.
+        error: ProgramError,
+    },
+    /// The CPUs could not be listed.
+    #[error("cannot list the online CPUs: {0}")]
+    Cpus(io::Error),
+    /// Something is not in the object that should be.
+    #[error("the eBPF object has no `{0}`")]
+    Incomplete(&'static str),
+}
+
+/// How to sample.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// What the sampling event counts.
+    pub clock: Clock,
+    /// Samples per second and CPU.
+    pub rate_hz: u64,
+    /// Bytes of each ring buffer: a power of two and a multiple of the page size.
+    pub ring_bytes: u32,
+    /// Whether to hear of each exec on the host.
+    pub every_exec: bool,
+    /// Whether to have the kernel count the programs' run time.
+    pub count_run_time: bool,
+}
+
+/// The programs, loaded, and their maps.
+pub struct Kernel {
+    programs: Ebpf,
+    processes: HashMap<MapData, u32, Process>,
+    layouts: Array<MapData, Layout>,
+    layout_count: u32,
+    rings: Vec<RingBuf<MapData>>,
+    events: PerCpuArray<MapData, u64>,
+    // Held for as long as the programs may run: the array of tail calls loses its entries with it.
+    _stages: ProgramArray<MapData>,
+    _statistics: Option<RunTimeStatistics>,
+    cpus: Vec<u32>,
+    options: Options,
+}
+
+const STAGES: [&str; shared::stage::COUNT as usize] = shared::stage::NAMES;
+const SAMPLE: &str = "sample";
+const TRACEPOINTS: [(&str, &str); 3] = [
+    ("fork", "sched_process_fork"),
+    ("exec", "sched_process_exec"),
+    ("exit", "sched_process_exit"),
+];
+const RINGS: [&str; shared::MAX_RINGS as usize] = ["RING_0", "RING_1", "RING_2", "RING_3"];
+
+impl Kernel {
+    /// Loads programs and maps. Nothing runs before [`Self::follow_processes`] and [`Self::sample`].
+    ///
+    /// # Errors
+    /// Where the kernel lacks something or refuses.
+    pub fn load(options: Options) -> Result<Self, KernelError> {
+        if OBJECT.is_empty() {
+            return Err(KernelError::NoObject);
+        }
+        let cpus = perf::online_cpus().map_err(KernelError::Cpus)?;
+        let rings = shared::MAX_RINGS.min((cpus.len() as u32).next_power_of_two());
+        let task = TaskOffsets::of_kernel()?;
+        let period = 1_000_000_000 / options.rate_hz.max(1);
+        let mut loader = EbpfLoader::new();
+        // Nothing in the object is relocated against the kernel's types.
+        loader
+            .btf(None)
+            .verifier_log_level(VerifierLogLevel::DEBUG | VerifierLogLevel::STATS);
+        let (by_clock, every_exec) = (
+            u32::from(options.clock == Clock::CpuClock),
+            u32::from(options.every_exec),
+        );
+        let (ring_mask, wakeup) = (rings - 1, u64::from(options.ring_bytes / 4));
+        loader
+            .override_global("PERIOD_NS", &period, true)
+            .override_global("WEIGH_BY_CLOCK", &by_clock, true)
+            .override_global("RING_MASK", &ring_mask, true)
+            .override_global("WAKEUP_BYTES", &wakeup, true)
+            .override_global("REPORT_EVERY_EXEC", &every_exec, true)
+            .override_global("TASK_THREAD_POINTER", &task.thread_pointer, true)
+            .override_global("TASK_RUNTIME", &task.runtime, true)
+            .override_global("TASK_TGID", &task.tgid, true)
+            .override_global("TASK_PID", &task.pid, true)
+            .override_global("TASK_SIGNAL", &task.signal, true)
+            .override_global("SIGNAL_LIVE", &task.live, true);
+        for (index, name) in RINGS.iter().enumerate() {
+            // A ring that no CPU writes to is as small as the kernel lets it be.
+            let bytes = if (index as u32) < rings {
+                options.ring_bytes
+            } else {
+                page_bytes()
+            };
+            loader.map_max_entries(name, bytes);
+        }
+        let mut programs = loader.load(OBJECT)?;
+        let statistics = if options.count_run_time {
+            RunTimeStatistics::enable().ok()
+        } else {
+            None
+        };
+        let mut stages = ProgramArray::try_from(take(&mut programs, "STAGES")?)?;
+        for (index, name) in STAGES.into_iter().enumerate() {
+            let program = perf_event(&mut programs, name)?;
+            program
+                .load()
+                .map_err(|error| KernelError::Load { name, error })?;
+            let descriptor = program
+                .fd()
+                .map_err(|error| KernelError::Load { name, error })?;
+            stages.set(index as u32, descriptor, 0)?;
+        }
+        perf_event(&mut programs, SAMPLE)?
+            .load()
+            .map_err(|error| KernelError::Load {
+                name: SAMPLE,
+                error,
+            })?;
+        for (name, _) in TRACEPOINTS {
+            tracepoint(&mut programs, name)?
+                .load()
+                .map_err(|error| KernelError::Load { name, error })?;
+        }
+        let rings = RINGS[..rings as usize]
+            .iter()
+            .map(|name| Ok(RingBuf::try_from(take(&mut programs, name)?)?))
+            .collect::<Result<_, KernelError>>()?;
+        Ok(Self {
+            processes: HashMap::try_from(take(&mut programs, "PROCESSES")?)?,
+            layouts: Array::try_from(take(&mut programs, "LAYOUTS")?)?,
+            layout_count: 0,
+            rings,
+            events: PerCpuArray::try_from(take(&mut programs, "EVENTS")?)?,
+            _stages: stages,
+            _statistics: statistics,
+            programs,
+            cpus,
+            options,
+        })
+    }
+
+    /// Begins to report processes that fork, exec and end.
+    ///
+    /// # Errors
+    /// Where a tracepoint cannot be attached to.
+    pub fn follow_processes(&mut self) -> Result<(), KernelError> {
+        for (name, tracepoint_name) in TRACEPOINTS {
+            tracepoint(&mut self.programs, name)?
+                .attach(tracepoint_name)
+                .map_err(|error| KernelError::Attach { name, error })?;
+        }
+        Ok(())
+    }
+
+    /// Begins to sample on every CPU.
+    ///
+    /// # Errors
+    /// Where the sampling event cannot be opened.
+    pub fn sample(&mut self) -> Result<(), KernelError> {
+        let policy = match self.options.clock {
+            // A fixed period on a fixed grid: weights are made of it.
+            Clock::CpuClock => SamplePolicy::Period(1_000_000_000 / self.options.rate_hz.max(1)),
+            Clock::Cycles => SamplePolicy::Frequency(self.options.rate_hz),
+        };
+        let program = perf_event(&mut self.programs, SAMPLE)?;
+        for &cpu in &self.cpus {
+            let scope = PerfEventScope::AllProcessesOneCpu { cpu };
+            program
+                .attach(self.options.clock.config(), scope, policy, false)
+                .map_err(|error| KernelError::Perf { cpu, error })?;
+        }
+        Ok(())
+    }
+
+    /// Stops sampling and following; what is in the ring buffers can still be read.
+    ///
+    /// # Errors
+    /// Where a program cannot be unloaded.
+    pub fn stop(&mut self) -> Result<(), KernelError> {
+        // Run times are gone with the programs: they are read before.
+        perf_event(&mut self.programs, SAMPLE)?
+            .unload()
+            .map_err(|error| KernelError::Attach {
+                name: SAMPLE,
+                error,
+            })?;
+        for (name, _) in TRACEPOINTS {
+            tracepoint(&mut self.programs, name)?
+                .unload()
+                .map_err(|error| KernelError::Attach { name, error })?;
+        }
+        Ok(())
+    }
+
+    /// What the programs cost so far; None where the kernel does not count it.
+    #[must_use]
+    pub fn run_time(&self) -> Option<RunTime> {
+        self._statistics.as_ref()?;
+        let mut sum = RunTime::default();
+        for (_, program) in self.programs.programs() {
+            if let Ok(info) = program.info() {
+                sum.time += info.run_time();
+                sum.runs += info.run_count();
+            }
+        }
+        Some(sum)
+    }
+
+    /// The CPUs that are sampled.
+    #[must_use]
+    pub fn cpus(&self) -> usize {
+        self.cpus.len()
+    }
+
+    /// Makes a layout known to the programs and returns its index; None where there is no room.
+    ///
+    /// # Errors
+    /// Where the map cannot be written.
+    pub fn add_layout(&mut self, layout: &Layout) -> Result<Option<u32>, KernelError> {
+        if self.layout_count == shared::MAX_LAYOUTS {
+            return Ok(None);
+        }
+        self.layouts.set(self.layout_count, layout, 0)?;
+        self.layout_count += 1;
+        Ok(Some(self.layout_count - 1))
+    }
+
+    /// Puts a process under profile.
+    ///
+    /// # Errors
+    /// Where the map is full or cannot be written.
+    pub fn register(&mut self, pid: u32, process: &Process) -> Result<(), KernelError> {
+        Ok(self.processes.insert(pid, process, 0)?)
+    }
+
+    /// What the kernel side knows of a process; None where it is not under profile.
+    #[must_use]
+    pub fn process(&self, pid: u32) -> Option<Process> {
+        self.processes.get(&pid, 0).ok()
+    }
+
+    /// Takes a process out of the map.
+    pub fn forget(&mut self, pid: u32) {
+        // Not there any more is as good.
+        let _ = self.processes.remove(&pid);
+    }
+
+    /// All processes in the map.
+    #[must_use]
+    pub fn processes(&self) -> Vec<(u32, Process)> {
+        self.processes.iter().filter_map(Result::ok).collect()
+    }
+
+    /// Hands every record that has arrived to `handle`; how many there were.
+    pub fn drain(&mut self, mut handle: impl FnMut(&[u8])) -> usize {
+        let mut records = 0;
+        for ring in &mut self.rings {
+            while let Some(record) = ring.next() {
+                handle(&record);
+                records += 1;
+            }
+        }
+        records
+    }
+
+    /// The ring buffers' descriptors, to wait on.
+    #[must_use]
+    pub fn descriptors(&self) -> Vec<RawFd> {
+        self.rings.iter().map(AsRawFd::as_raw_fd).collect()
+    }
+
+    /// How often something happened that has no process to be counted at
+    /// (`profiler_common::shared::event`).
+    #[must_use]
+    pub fn count(&self, event: u32) -> u64 {
+        self.events
+            .get(&event, 0)
+            .map_or(0, |values| values.iter().sum())
+    }
+}
+
+struct TaskOffsets {
+    thread_pointer: u32,
+    runtime: u32,
+    tgid: u32,
+    pid: u32,
+    signal: u32,
+    live: u32,
+}
+
+impl TaskOffsets {
+    fn of_kernel() -> Result<Self, BtfError> {
+        let btf = Btf::of_kernel()?;
+        let task = |path: &[&str]| btf.offset("task_struct", path);
+        Ok(Self {
+            // x86-64: `thread_struct.fsbase`, which is what pthread_self() is.
+            thread_pointer: task(&["thread", "fsbase"])?,
+            runtime: task(&["se", "sum_exec_runtime"])?,
+            tgid: task(&["tgid"])?,
+            pid: task(&["pid"])?,
+            signal: task(&["signal"])?,
+            live: btf.offset("signal_struct", &["live"])?,
+        })
+    }
+}
+
+fn take(programs: &mut Ebpf, name: &'static str) -> Result<Map, KernelError> {
+    programs.take_map(name).ok_or(KernelError::Incomplete(name))
+}
+
+fn perf_event<'a>(
+    programs: &'a mut Ebpf,
+    name: &'static str,
+) -> Result<&'a mut PerfEvent, KernelError> {
+    programs
+        .program_mut(name)
+        .and_then(|program| program.try_into().ok())
+        .ok_or(KernelError::Incomplete(name))
+}
+
+fn tracepoint<'a>(
+    programs: &'a mut Ebpf,
+    name: &'static str,
+) -> Result<&'a mut RawTracePoint, KernelError> {
+    programs
+        .program_mut(name)
+        .and_then(|program| program.try_into().ok())
+        .ok_or(KernelError::Incomplete(name))
+}
+
+fn page_bytes() -> u32 {
+    // SAFETY: has no preconditions.
+    u32::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(4096)
+}

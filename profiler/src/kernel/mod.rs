@@ -1,0 +1,11 @@
+//! The kernel side as user space sees it: loading and attaching the programs, the map of processes, and
+//! the records in the ring buffers.
+
+pub mod btf;
+pub mod event;
+mod load;
+mod perf;
+mod statistics;
+
+pub use load::{Kernel, KernelError, Options};
+pub use perf::Clock;
