@@ -1,5 +1,6 @@
 //! Set-up, build, run, test and benchmarks: `cargo xtask --help`.
 
+mod bench;
 mod build;
 mod lint;
 mod paths;
@@ -43,6 +44,8 @@ enum Command {
     Test(test::TestArgs),
     /// Run the truth tests on other kernels, in virtual machines
     VmTest(vm::VmArgs),
+    /// Compare with other profilers: cost of a sample, slow-down, memory, time to the first sample
+    Bench(bench::BenchArgs),
 }
 
 fn main() -> ExitCode {
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
         Command::Lint => lint::main(),
         Command::Test(args) => test::main(&args),
         Command::VmTest(args) => vm::main(&args),
+        Command::Bench(args) => bench::main(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

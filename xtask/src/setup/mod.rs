@@ -25,6 +25,7 @@ use clap::{Args, ValueEnum};
 
 pub use kernels::{Kernel, find as find_kernels};
 pub use roots::forky;
+pub use venv::peers_path;
 
 use crate::paths;
 

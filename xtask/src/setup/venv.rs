@@ -39,6 +39,11 @@ pub fn peers() -> Venv {
     }
 }
 
+/// Where the profilers to compare with lie.
+pub fn peers_path() -> PathBuf {
+    peers().path()
+}
+
 impl Venv {
     /// Where it lies.
     pub fn path(&self) -> PathBuf {
