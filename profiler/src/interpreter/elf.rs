@@ -25,7 +25,7 @@ pub trait Source {
     fn read_at(&self, offset: u64, into: &mut [u8]) -> io::Result<()>;
 }
 
-impl Source for [u8] {
+impl Source for &[u8] {
     fn size(&self) -> u64 {
         self.len() as u64
     }

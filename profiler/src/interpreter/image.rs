@@ -8,7 +8,8 @@ use profiler_common::cpython::layout::Layout;
 use super::{
     check::check,
     debug_offsets,
-    elf::{Elf, Segment, Source, Table},
+    elf::{Elf, Segment, Source},
+    landmarks::Landmarks,
     literal, table,
     version::PythonVersion,
 };
@@ -88,86 +89,6 @@ impl Image {
             .wrapping_add(segment.offset)
             .wrapping_sub(offset);
         (bias == page(bias)).then_some(bias)
-    }
-}
-
-/// The symbols that tell an interpreter.
-#[derive(Clone, Copy, Default)]
-struct Landmarks {
-    runtime: Option<u64>,
-    current_thread: Option<u64>,
-    interpreters: Option<u64>,
-    version: Option<u64>,
-    code_type: Option<u64>,
-    unicode_type: Option<u64>,
-    debug_build: bool,
-}
-
-impl Landmarks {
-    fn find(file: &Elf<'_>) -> Self {
-        let found = Self::look_in(file, Table::Dynamic);
-        let lacking = if found.runtime.is_some() {
-            found.code_type.is_none()
-        } else if found.current_thread.is_some() {
-            // 3.6 keeps the list of interpreters to itself.
-            true
-        } else {
-            // A library exports what it contains; a program need not.
-            file.is_program
-        };
-        if !lacking {
-            return found;
-        }
-        let full = Self::look_in(file, Table::Full);
-        Self {
-            runtime: found.runtime.or(full.runtime),
-            current_thread: found.current_thread.or(full.current_thread),
-            interpreters: found.interpreters.or(full.interpreters),
-            version: found.version.or(full.version),
-            code_type: found.code_type.or(full.code_type),
-            unicode_type: found.unicode_type.or(full.unicode_type),
-            debug_build: found.debug_build || full.debug_build,
-        }
-    }
-
-    fn look_in(file: &Elf<'_>, table: Table) -> Self {
-        let Some(symbols) = file.symbols(table) else {
-            return Self::default();
-        };
-        let python = ["_PyRuntime", "_PyThreadState_Current"];
-        if !python.iter().any(|name| symbols.mentions(name)) {
-            return Self::default();
-        }
-        let [
-            runtime,
-            current_thread,
-            interpreters,
-            version,
-            code_type,
-            unicode_type,
-            debug_build,
-        ] = file.addresses(
-            &symbols,
-            [
-                "_PyRuntime",
-                "_PyThreadState_Current",
-                "interp_head",
-                "Py_Version",
-                "PyCode_Type",
-                "PyUnicode_Type",
-                // Only there under Py_REF_DEBUG, which Py_DEBUG implies (Include/object.h).
-                "_Py_NegativeRefcount",
-            ],
-        );
-        Self {
-            runtime,
-            current_thread,
-            interpreters,
-            version,
-            code_type,
-            unicode_type,
-            debug_build: debug_build.is_some(),
-        }
     }
 }
 
@@ -335,9 +256,14 @@ fn version(file: &Elf<'_>, found: &Landmarks) -> Result<PythonVersion, String> {
             .and_then(PythonVersion::from_hex)
             .ok_or_else(|| "its Py_Version is no version".to_owned());
     }
-    let constants = file
+    let mut constants = file
         .section_bytes(".rodata", CONSTANTS_LIMIT)
         .ok_or("its version is not known: it has no constants")?;
+    // 2.7 keeps its path in a variable.
+    constants.extend(
+        file.section_bytes(".data", CONSTANTS_LIMIT)
+            .unwrap_or_default(),
+    );
     // _PyRuntime came with 3.7, and Py_Version with 3.11.
     let plausible = |version: PythonVersion| match found.runtime {
         Some(_) => ((3, 7)..=(3, 10)).contains(&version.feature()),
@@ -351,4 +277,106 @@ fn version(file: &Elf<'_>, found: &Landmarks) -> Result<PythonVersion, String> {
                 format!("{text} or {other}")
             }),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, io};
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A file of which the end is missing and some bytes are other than they should be.
+    struct Damaged<'a> {
+        bytes: &'a [u8],
+        changes: &'a [(u64, u8)],
+    }
+
+    impl Source for Damaged<'_> {
+        fn size(&self) -> u64 {
+            self.bytes.size()
+        }
+
+        fn read_at(&self, offset: u64, into: &mut [u8]) -> io::Result<()> {
+            self.bytes.read_at(offset, into)?;
+            for (place, value) in self.changes {
+                let index = place
+                    .checked_sub(offset)
+                    .and_then(|index| usize::try_from(index).ok());
+                if let Some(byte) = index.and_then(|index| into.get_mut(index)) {
+                    *byte = *value;
+                }
+            }
+            Ok(())
+        }
+    }
+
+    fn image(segments: &[(u64, u64, u64, bool)]) -> Image {
+        let known = table::known(PythonVersion::release(3, 12, 0)).expect("a known version");
+        Image {
+            version: PythonVersion::release(3, 12, 0),
+            layout: known.layout,
+            interpreters_head: None,
+            current_thread: None,
+            code_type: None,
+            type_flags: type_flags(16),
+            thread_interpreter: 16,
+            is_program: false,
+            segments: segments
+                .iter()
+                .map(|&(address, offset, size, executable)| Segment {
+                    address,
+                    offset,
+                    size,
+                    executable,
+                })
+                .collect(),
+        }
+    }
+
+    /// Makes sure that a file's bias follows from its executable mapping, as the ELF specification has it: also
+    /// where a segment does not begin at a page, and where a mapping shows only the later part of one.
+    #[test]
+    fn bias_of_a_mapping() {
+        let library = image(&[
+            (0, 0, 0x5000, false),
+            (0x6010, 0x5010, 0x9000, true),
+            (0x1_0000, 0xe010, 0x900, false),
+        ]);
+        assert_eq!(
+            library.bias(0x7f00_0000_6000, 0x5000),
+            Some(0x7f00_0000_0000)
+        );
+        assert_eq!(
+            library.bias(0x7f00_0000_9000, 0x8000),
+            Some(0x7f00_0000_0000)
+        );
+        assert_eq!(library.bias(0x7f00_0000_0000, 0x2_0000), None);
+        let program = image(&[(0x40_0000, 0, 0x9000, true)]);
+        assert_eq!(program.bias(0x40_0000, 0), Some(0));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        /// Makes sure that no damage to an ELF file makes an interpreter of what is none, or worse.
+        #[test]
+        fn damaged_files(
+            length in 0usize..1 << 20,
+            whole in any::<bool>(),
+            headers in prop::collection::vec((0u64..2048, any::<u8>()), 0..16),
+            anywhere in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..16),
+        ) {
+            let bytes = fs::read("/proc/self/exe").expect("this test's own file");
+            let end = if whole { bytes.len() } else { length.min(bytes.len()) };
+            let bytes = &bytes[..end];
+            let mut changes = headers;
+            if end != 0 {
+                changes.extend(anywhere.into_iter().map(|(place, value)| (place.index(end) as u64, value)));
+            }
+            let analysis = analyse(&Damaged { bytes, changes: &changes });
+            prop_assert!(!matches!(analysis, Analysis::Python(_)), "{:?}", analysis);
+        }
+    }
 }

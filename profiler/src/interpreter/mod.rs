@@ -10,12 +10,14 @@ pub mod check;
 pub mod debug_offsets;
 pub mod elf;
 pub mod image;
+pub mod landmarks;
 pub mod literal;
 pub mod maps;
 pub mod process;
 pub mod table;
 pub mod target;
 pub mod version;
+pub mod words;
 
 pub use cache::Cache;
 pub use process::{Found, Interpreter, find};

@@ -136,3 +136,55 @@ fn open(path: &Path) -> io::Result<File> {
         .custom_flags(libc::O_NONBLOCK | libc::O_CLOEXEC | libc::O_NOCTTY)
         .open(path)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{ffi::CString, os::unix::ffi::OsStrExt, process};
+
+    use super::{super::cache::FileId, *};
+
+    fn mapping(path: &Path, file: FileId) -> Mapping {
+        let path = path.to_string_lossy().into_owned();
+        Mapping {
+            start: 0,
+            end: 0x1000,
+            offset: 0,
+            file,
+            path,
+        }
+    }
+
+    fn identity(metadata: &Metadata) -> FileId {
+        FileId {
+            device: (libc::major(metadata.dev()), libc::minor(metadata.dev())),
+            inode: metadata.ino(),
+        }
+    }
+
+    /// Makes sure that by its path a mapping's file is only taken if it is that very file and a regular one, and
+    /// that nothing waits for a FIFO.
+    #[test]
+    fn only_the_mapped_file_is_opened() -> io::Result<()> {
+        let directory = tempfile::tempdir()?;
+        let target = Target::new(process::id());
+        let path = directory.path().join("file");
+        fs::write(&path, "content")?;
+        let file = identity(&fs::metadata(&path)?);
+        assert_eq!(target.locate(&mapping(&path, file))?.open()?.size, 7);
+        let other = FileId {
+            inode: file.inode + 1,
+            ..file
+        };
+        assert!(target.locate(&mapping(&path, other)).is_err());
+
+        let located = target.locate(&mapping(&path, file))?;
+        fs::rename(&path, directory.path().join("moved"))?;
+        let name = CString::new(path.as_os_str().as_bytes())?;
+        // SAFETY: the path is a NUL-terminated string that lives until the call returns.
+        assert_eq!(unsafe { libc::mkfifo(name.as_ptr(), 0o600) }, 0);
+        assert!(located.open().is_err());
+        let fifo = identity(&fs::metadata(&path)?);
+        assert!(target.locate(&mapping(&path, fifo)).is_err());
+        Ok(())
+    }
+}
