@@ -2,7 +2,8 @@
 
 use std::ptr;
 
-use profiler_common::memory::{Fault, Memory, WINDOW_BYTES, Window};
+use profiler_common::memory::{Fault, Memory, Words};
+use zerocopy::IntoBytes as _;
 
 /// Reads runs of bytes of any length: what user space wants besides [`Memory`].
 pub trait ReadBytes {
@@ -49,14 +50,15 @@ impl ReadBytes for ProcessMemory {
 }
 
 impl Memory for ProcessMemory {
-    fn read(&self, address: u64, into: &mut Window, bytes: u32) -> Result<(), Fault> {
-        let mut buffer = [0; WINDOW_BYTES as usize];
+    fn read<const WORDS: usize>(
+        &self,
+        address: u64,
+        into: &mut Words<WORDS>,
+        bytes: u32,
+    ) -> Result<(), Fault> {
         let wanted = usize::try_from(bytes).map_err(|_| Fault)?;
-        self.read_bytes(address, buffer.get_mut(..wanted).ok_or(Fault)?)?;
-        for (word, raw) in into.words_mut().iter_mut().zip(buffer.as_chunks().0) {
-            *word = u64::from_ne_bytes(*raw);
-        }
-        Ok(())
+        let buffer = into.words_mut().as_mut_bytes();
+        self.read_bytes(address, buffer.get_mut(..wanted).ok_or(Fault)?)
     }
 
     fn read_word(&self, address: u64) -> Result<u64, Fault> {
@@ -68,6 +70,8 @@ impl Memory for ProcessMemory {
 
 #[cfg(test)]
 mod tests {
+    use profiler_common::memory::{WINDOW_BYTES, Window};
+
     use super::*;
     use std::process;
 
