@@ -14,17 +14,24 @@ pub(super) const HASH: char = '\u{fdd1}';
 /// inferno's name for what is counted, by which [`finish`] finds the numbers again.
 pub(super) const COUNT_NAME: &str = "ns";
 
-/// Style beyond inferno's. It sets `font-color`, which is no property; the subtitle's grey comes from here.
+/// How names are fitted into boxes.
+const FIT: &str = include_str!("fit.js");
+
+/// Style beyond inferno's: it sets `font-color`, which is no property, for the subtitle, and draws neighbours without a
+/// line between them. The line is drawn under its box, so that boxes narrower than the line still show.
 const STYLE: &str = "
 #subtitle, #legend { fill:#5f6368; }
 #search { opacity:0.6; }
 #legend { text-anchor:end; }
-#frames rect { rx:1.5px; }
+#frames:hover ~ #legend { visibility:hidden; }
+#frames rect { stroke:#ffffff; stroke-width:0.6; paint-order:stroke; }
+#frames > g:hover rect { stroke:#000000; paint-order:normal; }
+#frames text { stroke:none; pointer-events:none; }
 ";
 
 /// Puts back the characters that stood for others, writes times for people into the tooltips, and adds style and
-/// legend. `total_ns` is the weight of the whole graph.
-pub(super) fn finish(svg: &str, total_ns: u64) -> String {
+/// legend. `total_ns` is the weight of the whole graph; `flame`: it is upright.
+pub(super) fn finish(svg: &str, total_ns: u64, flame: bool) -> String {
     let mut out = String::with_capacity(svg.len());
     let mut rest = svg;
     let mut styled = false;
@@ -34,7 +41,10 @@ pub(super) fn finish(svg: &str, total_ns: u64) -> String {
         if styled {
             out.push_str(before);
         } else {
-            out.push_str(&before.replacen("</style>", &format!("{STYLE}</style>"), 1));
+            let before = before.replacen("</style>", &format!("{STYLE}</style>"), 1);
+            let scripts =
+                format!("</script><script type=\"text/ecmascript\"><![CDATA[{FIT}]]></script>");
+            out.push_str(&before.replacen("</script>", &scripts, 1));
             styled = true;
         }
         let _ = write!(out, "<title>{}</title>", tooltip(title, total_ns));
@@ -42,7 +52,7 @@ pub(super) fn finish(svg: &str, total_ns: u64) -> String {
     }
     match rest.rsplit_once("</svg>") {
         Some((before, after)) => {
-            let _ = write!(out, "{before}{}</svg>{after}", legend(svg));
+            let _ = write!(out, "{before}{}</svg>{after}", legend(svg, flame));
         }
         None => out.push_str(rest),
     }
@@ -62,15 +72,21 @@ fn tooltip(title: &str, total_ns: u64) -> String {
     }
 }
 
-/// What the colours mean: at the bottom right, left of where inferno shows the share of a search's matches (its text
-/// element `matched`, from which the height is taken).
-fn legend(svg: &str) -> String {
+/// What the colours mean, where it is seen without scrolling: in an icicle at the right of the line above the frames,
+/// which the details of a frame take while it is pointed at; otherwise at the bottom, left of the share of a search's
+/// matches. The heights are those of inferno's text elements there.
+fn legend(svg: &str, flame: bool) -> String {
+    let (beside, right) = if flame {
+        ("id=\"matched\"", 130)
+    } else {
+        ("id=\"details\"", 10)
+    };
     let y = svg
-        .split_once("id=\"matched\"")
+        .split_once(beside)
         .and_then(|(_, tail)| tail.split_once(" y=\""))
         .and_then(|(_, tail)| tail.split_once('"'))
         .map_or("0", |(y, _)| y);
-    let mut legend = format!("<text id=\"legend\" x=\"100%\" dx=\"-130\" y=\"{y}\">");
+    let mut legend = format!("<text id=\"legend\" x=\"100%\" dx=\"-{right}\" y=\"{y}\">");
     for (i, &(kind, name)) in LEGEND.iter().enumerate() {
         let color = palette::middle(kind);
         let gap = if i == 0 { "" } else { "  " };

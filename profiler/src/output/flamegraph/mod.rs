@@ -9,7 +9,7 @@ mod tests;
 use std::io::{self, Write};
 
 use inferno::flamegraph::{
-    self, Direction, TextTruncateDirection,
+    self, Direction,
     color::{BackgroundColor, Color, PaletteMap},
 };
 
@@ -18,12 +18,16 @@ use crate::profile::model::Profile;
 use super::{
     Options,
     folded::{Folded, Line, box_weights},
+    frame::Kind,
 };
 
 /// How many boxes are drawn at most: browsers stay quick up to here. The smallest are left out.
 const BOXES_MAX: usize = 20_000;
 /// The narrowest box drawn, as a share of the whole in percent: a tenth of a pixel.
 const MIN_WIDTH_PERCENT: f64 = 0.01;
+
+/// Unlike any colour of the palette, and light enough for black text.
+const SEARCH_COLOR: &str = "#e28dff";
 
 pub(super) fn write(profile: &Profile, options: &Options, out: &mut dyn Write) -> io::Result<()> {
     let folded = Folded::new(profile, options);
@@ -36,6 +40,8 @@ pub(super) fn write(profile: &Profile, options: &Options, out: &mut dyn Write) -
     for text in folded.texts() {
         colors.insert(encode(&text.text), palette::color(text));
     }
+    // inferno's own root has no text.
+    colors.insert("", palette::middle(Kind::Group));
     let mut inferno = flamegraph::Options::default();
     inferno.title = heading::title(profile);
     inferno.subtitle = Some(heading::subtitle(profile));
@@ -52,7 +58,7 @@ pub(super) fn write(profile: &Profile, options: &Options, out: &mut dyn Write) -
         g: 255,
         b: 255,
     }));
-    inferno.text_truncate_direction = TextTruncateDirection::Right;
+    inferno.search_color = SEARCH_COLOR.parse().map_err(io::Error::other)?;
     inferno.min_width = min_width(&lines, total_ns);
     // Lines are in order already, by frames. inferno would sort them as strings, in which `f;g` and `f(x);g` and
     // `f;h` may follow each other, and draw `f` twice. Its option for lines in order of time does not sort, but
@@ -62,7 +68,7 @@ pub(super) fn write(profile: &Profile, options: &Options, out: &mut dyn Write) -
     let mut svg = Vec::new();
     flamegraph::from_lines(&mut inferno, texts.iter().map(String::as_str), &mut svg)?;
     let svg = String::from_utf8(svg).map_err(io::Error::other)?;
-    out.write_all(markup::finish(&svg, total_ns).as_bytes())
+    out.write_all(markup::finish(&svg, total_ns, options.flame).as_bytes())
 }
 
 /// A line of inferno's input.

@@ -233,7 +233,7 @@ fn check(names: &[String]) {
         };
         assert!(boxes.iter().any(|b| b.0.starts_with(name)), "{name}");
     }
-    // inferno's one script, and nothing else that a browser would run or fetch.
+    // inferno's script and ours, and nothing else that a browser would run or fetch.
     let elements = document.descendants().filter(Node::is_element);
     for element in elements {
         let tag = element.tag_name().name();
@@ -258,7 +258,7 @@ fn check(names: &[String]) {
     let scripts = document
         .descendants()
         .filter(|node| node.has_tag_name(("http://www.w3.org/2000/svg", "script")));
-    assert_eq!(scripts.count(), 1);
+    assert_eq!(scripts.count(), 2);
 }
 
 /// Makes sure that hostile names stand in a well-formed document as they are, and run nothing.

@@ -72,37 +72,41 @@ fn value_type(table: &mut Table<'_>, r#type: &str, unit: &str) -> proto::ValueTy
     }
 }
 
-/// Process and thread by name and number, and where the process runs. The numbers are strings: they are names, and
-/// pprof would add up and scale quantities.
+/// Process and thread by name and number, and where the process runs.
 fn labels(profile: &Profile, sample: &Sample, table: &mut Table<'_>) -> Vec<proto::Label> {
     let process = &profile.processes[sample.process];
     let thread = &profile.threads[sample.thread];
-    let mut labels = vec![
+    let mut texts = vec![
         ("process", visible(&process.comm)),
-        ("pid", process.pid.to_string()),
         ("thread", visible(&thread.name)),
-        ("tid", thread.tid.to_string()),
     ];
-    labels.extend(
+    texts.extend(
         process
             .cgroup
             .as_deref()
             .map(|path| ("cgroup", visible(path))),
     );
-    labels.extend(
+    texts.extend(
         process
             .container
             .as_deref()
             .map(|name| ("container", visible(name))),
     );
-    labels
+    let numbers = [("pid", process.pid), ("tid", thread.tid)];
+    let mut labels: Vec<_> = texts
         .into_iter()
         .map(|(key, value)| proto::Label {
             key: table.string(key),
             str: table.string(&value),
             ..proto::Label::default()
         })
-        .collect()
+        .collect();
+    labels.extend(numbers.map(|(key, value)| proto::Label {
+        key: table.string(key),
+        num: i64::from(value),
+        ..proto::Label::default()
+    }));
+    labels
 }
 
 /// What a reader of the file wants to know of the recording.

@@ -133,22 +133,27 @@ impl<'a> Table<'a> {
     }
 
     fn function(&mut self, name: &str, file: &str, first_line: u32) -> u64 {
-        let name = self.string(name);
-        let filename = self.string(file);
-        let start_line = i64::from(first_line);
-        *self
-            .function_ids
-            .entry((name, filename, start_line))
-            .or_insert_with(|| {
-                let id = self.functions.len() as u64 + 1;
-                self.functions.push(proto::Function {
-                    id,
-                    name,
-                    system_name: name,
-                    filename,
-                    start_line,
-                });
-                id
-            })
+        let key = (self.string(name), self.string(file), i64::from(first_line));
+        if let Some(&id) = self.function_ids.get(&key) {
+            return id;
+        }
+        // pprof takes a function whose system name is its name for C++ and strips what it takes for parameters and
+        // templates: `<module>` would show as nothing (demangleSingleFunction in its internal/symbolizer). What
+        // identifies a Python function is its place, so that is its system name.
+        let system_name = self.string(&match (file, first_line) {
+            ("", _) => format!("{name} (pyprof-ebpf)"),
+            (file, line) => format!("{name} ({file}:{line})"),
+        });
+        let id = self.functions.len() as u64 + 1;
+        let (name, filename, start_line) = key;
+        self.functions.push(proto::Function {
+            id,
+            name,
+            system_name,
+            filename,
+            start_line,
+        });
+        self.function_ids.insert(key, id);
+        id
     }
 }

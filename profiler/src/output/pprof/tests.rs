@@ -49,11 +49,11 @@ fn sample_text(
         )
     });
     let labels = sample.label.iter().map(|label| {
-        format!(
-            "{}={}",
-            string(profile, label.key),
-            string(profile, label.str)
-        )
+        let key = string(profile, label.key);
+        match label.str {
+            0 => format!("{key}={}", label.num),
+            text => format!("{key}={}", string(profile, text)),
+        }
     });
     (stack.collect(), sample.value.clone(), labels.collect())
 }
@@ -85,10 +85,10 @@ fn samples_have_stacks_values_and_labels() {
             vec![20, 200_000_000],
             strings(&[
                 "process=web",
-                "pid=10",
                 "thread=MainThread",
-                "tid=10",
                 "cgroup=/system.slice/web.service",
+                "pid=10",
+                "tid=10",
             ])
         )
     );
@@ -102,11 +102,11 @@ fn samples_have_stacks_values_and_labels() {
             vec![100, 1_000_000_000],
             strings(&[
                 "process=job",
-                "pid=20",
                 "thread=MainThread",
-                "tid=20",
                 "cgroup=/system.slice/web.service",
                 "container=jobs",
+                "pid=20",
+                "tid=20",
             ])
         )
     );
@@ -183,6 +183,9 @@ fn check(names: &[String]) {
     assert_eq!(file.string_table[0], "");
     let unique: BTreeSet<_> = file.string_table.iter().collect();
     assert_eq!(unique.len(), file.string_table.len());
+    for function in &file.function {
+        assert_ne!(function.name, function.system_name);
+    }
     for text in &file.string_table {
         assert!(!text.contains(char::is_control), "{text:?}");
     }
