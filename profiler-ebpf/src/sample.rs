@@ -14,7 +14,7 @@ use profiler_common::{
     cpython::{
         layout::Layout,
         threads::{self, SearchStep},
-        walk::{self, Walk},
+        walk::{self, LEAF_FRAMES, ROOT_FRAMES, Walk},
     },
     memory::Memory,
     outcome::Outcome,
@@ -30,17 +30,28 @@ use crate::{
     user_memory::UserMemory,
 };
 
-/// Thread states that one program looks at, and how often it may hand over to itself.
+/// Thread states that one program looks at before it hands over to itself.
 const THREADS_PER_CALL: u32 = 256;
-const FIND_CALLS: u32 = 6;
-/// Frames that one program walks, and how often it may hand over to itself.
-const FRAMES_PER_CALL: u32 = 256;
-const WALK_CALLS: u32 = 12;
+/// Frames that one program walks before it hands over to itself.
+const FRAMES_PER_CALL: u32 = 160;
+
+/// How many tail calls a chain may have made and still go on to search, to walk, or to capture. The kernel
+/// allows 32 (`MAX_TAIL_CALL_CNT`, Linux include/linux/bpf.h; 33 from 5.16 on): what is left is for the
+/// programs that must come after.
+pub const FIND_UNTIL: u32 = 8;
+/// See [`FIND_UNTIL`].
+pub const WALK_UNTIL: u32 = 19;
+/// See [`FIND_UNTIL`].
+pub const CAPTURE_UNTIL: u32 = 28;
+
+// Deep stacks are walked even where the search took long.
+const _: () =
+    assert!((WALK_UNTIL - FIND_UNTIL) * FRAMES_PER_CALL >= LEAF_FRAMES as u32 + ROOT_FRAMES as u32);
+// `capture`, `pieces` once more, and `finish` still follow.
+const _: () = assert!(CAPTURE_UNTIL + 3 < 32);
+
 /// How long a thread without Python state is not searched for again (ns).
 const RETRY_NS: u64 = 10_000_000;
-
-// One chain makes at most 32 tail calls (MAX_TAIL_CALL_CNT, Linux include/linux/bpf.h; 5.10 counts from 0).
-const _: () = assert!(FIND_CALLS + WALK_CALLS + crate::capture::CAPTURE_CALLS + 2 <= 32);
 
 /// The process of the current thread, if it is under profile.
 #[inline(always)]
@@ -84,7 +95,8 @@ pub fn scratch() -> Option<(&'static mut Scratch, &'static Layout)> {
 
 /// Goes on to another program; counts the sample as lost where the kernel refuses.
 #[inline(always)]
-pub fn go_on(ctx: &PerfEventContext, stage: u32) {
+pub fn go_on(ctx: &PerfEventContext, scratch: &mut Scratch, stage: u32) {
+    scratch.calls += 1;
     // SAFETY: all stages are programs of this kind that take this context.
     unsafe { maps::STAGES.tail_call(ctx, stage) };
     end(Outcome::TailCallFailed);
@@ -183,7 +195,7 @@ pub fn sample(ctx: PerfEventContext) -> u32 {
             if entry.state == 0 {
                 if now < entry.retry {
                     scratch.walk = Walk::without_frames(mark::NO_THREAD_STATE, process.generation);
-                    go_on(&ctx, stage::PUBLISH);
+                    go_on(&ctx, scratch, stage::PUBLISH);
                     return 0;
                 }
             } else if UserMemory
@@ -248,14 +260,14 @@ fn search(ctx: &PerfEventContext, scratch: &mut Scratch, layout: &Layout) {
     let mark = match threads::begin(&UserMemory, layout, scratch.interpreters) {
         Ok(Some(search)) => {
             scratch.search = search;
-            go_on(ctx, stage::FIND);
+            go_on(ctx, scratch, stage::FIND);
             return;
         }
         Ok(None) => mark::NO_INTERPRETER,
         Err(_) => mark::UNREADABLE,
     };
     scratch.walk = Walk::without_frames(mark, scratch.sample.generation);
-    go_on(ctx, stage::PUBLISH);
+    go_on(ctx, scratch, stage::PUBLISH);
 }
 
 /// Searches for the thread's state in the interpreters' lists.
@@ -290,9 +302,8 @@ pub fn find(ctx: PerfEventContext) -> u32 {
             }
         }
     }
-    scratch.calls += 1;
-    if scratch.calls < FIND_CALLS {
-        go_on(&ctx, stage::FIND);
+    if scratch.calls < FIND_UNTIL {
+        go_on(&ctx, scratch, stage::FIND);
     } else {
         stop(&ctx, scratch, mark::NO_THREAD_STATE);
     }
@@ -316,7 +327,7 @@ fn remember(scratch: &Scratch, state: u64) {
 #[inline(always)]
 fn stop(ctx: &PerfEventContext, scratch: &mut Scratch, mark: u32) {
     scratch.walk = Walk::without_frames(mark, scratch.sample.generation);
-    go_on(ctx, stage::PUBLISH);
+    go_on(ctx, scratch, stage::PUBLISH);
 }
 
 /// Begins the walk of the thread whose state is in the window.
@@ -327,8 +338,7 @@ fn start_walk(ctx: &PerfEventContext, scratch: &mut Scratch, layout: &Layout) {
         Err(_) => Walk::without_frames(mark::UNREADABLE, scratch.sample.generation),
     };
     scratch.stretch.clear();
-    scratch.calls = 0;
-    go_on(ctx, stage::WALK);
+    go_on(ctx, scratch, stage::WALK);
 }
 
 /// Walks the thread's frames.
@@ -349,16 +359,15 @@ pub fn walk(ctx: PerfEventContext) -> u32 {
             &mut scratch.walk,
             &mut scratch.frames,
         ) {
-            go_on(&ctx, stage::PUBLISH);
+            go_on(&ctx, scratch, stage::PUBLISH);
             return 0;
         }
     }
-    scratch.calls += 1;
-    if scratch.calls < WALK_CALLS {
-        go_on(&ctx, stage::WALK);
+    if scratch.calls < WALK_UNTIL {
+        go_on(&ctx, scratch, stage::WALK);
     } else {
         scratch.walk.stop(mark::ROOT_LOST);
-        go_on(&ctx, stage::PUBLISH);
+        go_on(&ctx, scratch, stage::PUBLISH);
     }
     0
 }

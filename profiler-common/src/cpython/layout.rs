@@ -112,9 +112,10 @@ pub struct Layout {
     pub code_span: u16,
     /// `ob_type`.
     pub code_type: u16,
-    /// First byte of the words that make up the identity (a multiple of 8): immutable for the object's life.
+    /// First byte of the part that is immutable for the object's life (a multiple of 8): the identity is
+    /// made of words of it.
     pub code_identity: u16,
-    /// Length of the identity in bytes (a multiple of 8).
+    /// Length of that part in bytes (a multiple of 8).
     pub code_identity_span: u16,
     /// `co_name`.
     pub code_name: u16,

@@ -130,7 +130,11 @@ impl Kernel {
         // Nothing in the object is relocated against the kernel's types.
         loader
             .btf(None)
-            .verifier_log_level(VerifierLogLevel::DEBUG | VerifierLogLevel::STATS);
+            .verifier_log_level(if std::env::var_os("VLOG").is_some() {
+                VerifierLogLevel::DEBUG | VerifierLogLevel::STATS
+            } else {
+                VerifierLogLevel::DISABLE
+            });
         let (by_clock, every_exec) = (
             u32::from(options.clock == Clock::CpuClock),
             u32::from(options.every_exec),
@@ -268,6 +272,20 @@ impl Kernel {
             }
         }
         Some(sum)
+    }
+
+    /// How many instructions the verifier followed, by program; where the kernel tells (5.16+).
+    #[must_use]
+    pub fn verified_instructions(&self) -> Vec<(String, u32)> {
+        self.programs
+            .programs()
+            .filter_map(|(name, program)| {
+                Some((
+                    name.to_owned(),
+                    program.info().ok()?.verified_instruction_count()?,
+                ))
+            })
+            .collect()
     }
 
     /// The CPUs that are sampled.

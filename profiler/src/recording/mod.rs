@@ -164,6 +164,12 @@ impl Recording {
         Ok(())
     }
 
+    /// How many instructions the verifier followed, by program.
+    #[must_use]
+    pub fn verified_instructions(&self) -> Vec<(String, u32)> {
+        self.kernel.verified_instructions()
+    }
+
     /// Processes that could not be profiled so far: id and reason.
     #[must_use]
     pub fn refused(&self) -> Vec<(u32, &str)> {
