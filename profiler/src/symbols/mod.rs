@@ -1,3 +1,4 @@
 //! Records become names and lines: code objects, native and kernel addresses.
 
 pub mod lines;
+pub mod text;
