@@ -2,6 +2,7 @@
 //!
 //! Data goes one way: `host` -> `interpreter` -> `kernel` -> `symbols` -> `profile` -> `output`.
 
+pub mod host;
 pub mod interpreter;
 pub mod output;
 pub mod profile;
