@@ -334,7 +334,7 @@ fn stop(ctx: &PerfEventContext, scratch: &mut Scratch, mark: u32) {
 #[inline(always)]
 fn start_walk(ctx: &PerfEventContext, scratch: &mut Scratch, layout: &Layout) {
     scratch.walk = match walk::first_frame(&UserMemory, layout, &scratch.window) {
-        Ok(frame) => Walk::from(frame, scratch.sample.generation),
+        Ok(frame) => Walk::from(frame, scratch.sample.generation, scratch.code_type),
         Err(_) => Walk::without_frames(mark::UNREADABLE, scratch.sample.generation),
     };
     scratch.stretch.clear();
@@ -352,8 +352,6 @@ pub fn walk(ctx: PerfEventContext) -> u32 {
         if !walk::step(
             &UserMemory,
             layout,
-            scratch.code_type,
-            scratch.sample.generation,
             &mut scratch.window,
             &mut scratch.stretch,
             &mut scratch.walk,

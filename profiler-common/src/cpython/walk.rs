@@ -44,15 +44,21 @@ pub struct Walk {
     pub depth: u32,
     /// Bits of [`mark`].
     pub marks: u32,
+    /// Makes the identities of one process differ from those of any other.
+    pub seed: u64,
+    /// Address of `PyCode_Type`, what a code object's `ob_type` must be; 0: not checked.
+    pub code_type: u64,
 }
 
 impl Walk {
-    /// A walk that begins at a frame; `seed` makes the hashes of different processes differ.
+    /// A walk that begins at a frame; `seed` and `code_type` as in [`Walk`].
     #[must_use]
-    pub const fn from(frame: u64, seed: u64) -> Self {
+    pub const fn from(frame: u64, seed: u64, code_type: u64) -> Self {
         Self {
             next: frame,
             hash: seed,
+            seed,
+            code_type,
             depth: 0,
             marks: if frame == 0 { mark::NO_FRAME } else { 0 },
         }
@@ -66,6 +72,8 @@ impl Walk {
             hash: seed,
             depth: 0,
             marks: mark,
+            seed,
+            code_type: 0,
         }
     }
 
@@ -143,8 +151,6 @@ pub fn first_frame<M: Memory>(memory: &M, layout: &Layout, window: &Window) -> R
 pub fn step<M: Memory>(
     memory: &M,
     layout: &Layout,
-    code_type: u64,
-    seed: u64,
     window: &mut Window,
     stretch: &mut Stretch,
     walk: &mut Walk,
@@ -184,7 +190,7 @@ pub fn step<M: Memory>(
             .wrapping_sub(address.wrapping_add(u64::from(layout.code_instructions)))
             as i32,
     };
-    match code::identify(memory, layout, code_type, seed, address, window) {
+    match code::identify(memory, layout, walk.code_type, walk.seed, address, window) {
         CodeState::NotCode => {}
         CodeState::Code(key) => {
             if !is_incomplete(memory, layout, owner, address, instruction) {

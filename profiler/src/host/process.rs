@@ -102,6 +102,12 @@ pub fn descends_from(pid: u32, ancestors: &HashSet<u32>) -> bool {
     false
 }
 
+/// Whether a thread exists.
+#[must_use]
+pub fn thread_exists(pid: u32, tid: u32) -> bool {
+    fs::metadata(format!("/proc/{pid}/task/{tid}")).is_ok()
+}
+
 /// The kernel's name of a thread, without the line end.
 #[must_use]
 pub fn thread_comm(pid: u32, tid: u32) -> Option<String> {

@@ -12,6 +12,7 @@ use crate::{
     host::process::Description,
     interpreter::process::Interpreter,
     kernel::event::{self, Event},
+    profile::ledger::Ledger,
     symbols::{live, store::Store},
 };
 
@@ -36,8 +37,6 @@ pub struct Tracked {
     pub cpu_end: Option<u64>,
     /// Its counters in the kernel when recording ended, where it still ran.
     pub counters: Option<Counters>,
-    /// Python's names of its threads, by ident.
-    pub thread_names: HashMap<u64, String>,
 }
 
 /// A process's counters on the kernel side.
@@ -83,6 +82,8 @@ pub struct SeenThread {
     pub ident: u64,
     /// The kernel's name of it.
     pub comm: String,
+    /// The name that the program gave it, once known.
+    pub name: Option<String>,
 }
 
 /// What the rest of the recording has to act on.
@@ -131,8 +132,9 @@ impl Collector {
         self.processes.push(process);
     }
 
-    /// The interpreter under a registration.
-    fn tracked(&self, generation: u64) -> Option<&Tracked> {
+    /// The process under a registration.
+    #[must_use]
+    pub fn tracked(&self, generation: u64) -> Option<&Tracked> {
         self.processes.get(*self.by_generation.get(&generation)?)
     }
 
@@ -217,11 +219,18 @@ impl Collector {
             .position(|&byte| byte == 0)
             .unwrap_or(thread.comm.len());
         let comm = String::from_utf8_lossy(&thread.comm[..end]).into_owned();
+        let key = (thread.generation, thread.tid);
+        let known = self
+            .threads
+            .remove(&key)
+            .filter(|known| known.ident == thread.ident);
+        let name = known.and_then(|known| known.name);
         self.threads.insert(
-            (thread.generation, thread.tid),
+            key,
             SeenThread {
                 ident: thread.ident,
                 comm,
+                name,
             },
         );
     }
@@ -249,7 +258,6 @@ impl Collector {
             cpu_begin: 0,
             cpu_end: None,
             counters: None,
-            thread_names: HashMap::new(),
         });
     }
 
@@ -270,7 +278,7 @@ impl Collector {
         });
     }
 
-    /// Samples that the kernel side lost, as far as user space knows while recording.
+    /// Whether a registration has ended: its process has, or runs another program.
     #[must_use]
     pub fn has_ended(&self, generation: u64) -> bool {
         self.activity
@@ -280,8 +288,8 @@ impl Collector {
 
     /// The ledger of a registration.
     #[must_use]
-    pub fn ledger(&self, process: &Tracked) -> crate::profile::ledger::Ledger {
-        let mut ledger = crate::profile::ledger::Ledger::default();
+    pub fn ledger(&self, process: &Tracked) -> Ledger {
+        let mut ledger = Ledger::default();
         let activity = self.activity.get(&process.generation);
         if let Some(activity) = activity {
             ledger.delivered = activity.delivered;

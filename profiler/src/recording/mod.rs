@@ -4,6 +4,7 @@ pub mod collector;
 pub mod command;
 pub mod discovery;
 mod finish;
+mod names;
 mod wait;
 
 use std::{
@@ -27,6 +28,7 @@ use self::{
     collector::{Collector, Counters, Notice, Tracked},
     command::Launched,
     discovery::{Discovery, Scope},
+    names::Names,
 };
 use crate::{
     host,
@@ -98,6 +100,7 @@ pub struct Recording {
     launched: Option<Launched>,
     started: SystemTime,
     sampling_since: Instant,
+    names: Names,
 }
 
 /// What a recording amounts to.
@@ -146,6 +149,7 @@ impl Recording {
             launched,
             started: SystemTime::now(),
             sampling_since: Instant::now(),
+            names: Names::default(),
             kernel,
             options,
         })
@@ -272,6 +276,9 @@ impl Recording {
             }
             before = collector.processes.len();
         });
+        if self.options.thread_names {
+            self.names.ask(&mut self.collector);
+        }
     }
 
     /// Acts on what was found of a process.
@@ -287,7 +294,6 @@ impl Recording {
             cpu_begin: 0,
             cpu_end: None,
             counters: None,
-            thread_names: HashMap::new(),
         };
         match found {
             Found::Python(interpreter) => {
@@ -360,6 +366,9 @@ impl Recording {
             process.cpu_end = host::process::cpu_ns(process.pid);
         }
         self.drain();
+        if self.options.thread_names {
+            Names::ask_all(&mut self.collector);
+        }
         let in_kernel: HashMap<u64, Counters> = self
             .kernel
             .processes()
