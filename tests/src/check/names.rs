@@ -1,0 +1,61 @@
+//! Hostile names: whether a text that was made harmless is still that name.
+
+/// At most so many characters stand for one that was made harmless, as in `\u{10ffff}`.
+const LONGEST_ESCAPE: usize = 10;
+
+/// Whether a profile may have to show something else in place of this character: control characters, what
+/// turns or breaks the line, the collapsed format's separator, and what no UTF-8 text can hold.
+fn may_change(point: u32) -> bool {
+    char::from_u32(point).is_none_or(|character| {
+        character.is_control()
+            || character == ';'
+            || matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    })
+}
+
+/// Whether `shown` is the name with these code points: each character as it is, save for those that
+/// [`may_change`], of which something short stands in the place.
+#[must_use]
+pub fn shows(shown: &str, name: &[u32]) -> bool {
+    let shown: Vec<char> = shown.chars().collect();
+    matches(&shown, name)
+}
+
+fn matches(shown: &[char], name: &[u32]) -> bool {
+    let Some((&first, rest)) = name.split_first() else {
+        return shown.is_empty();
+    };
+    if may_change(first) {
+        let longest = LONGEST_ESCAPE.min(shown.len());
+        return (0..=longest).any(|length| matches(&shown[length..], rest));
+    }
+    match shown.split_first() {
+        Some((&character, after)) => u32::from(character) == first && matches(after, rest),
+        None => false,
+    }
+}
+
+/// A name's code points.
+#[must_use]
+pub fn points(name: &str) -> Vec<u32> {
+    name.chars().map(u32::from).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Makes sure that escapes of hostile characters are allowed, and no other change.
+    #[test]
+    fn only_hostile_characters_may_change() {
+        assert!(shows("plain", &points("plain")));
+        assert!(shows(r"a\nb", &points("a\nb")));
+        assert!(shows("a:b", &points("a;b")));
+        assert!(shows("a\u{fffd}b", &[97, 0xd800, 98]));
+        assert!(shows(r"a\u{202e}b", &points("a\u{202e}b")));
+        assert!(!shows("plai", &points("plain")));
+        assert!(!shows("plain_", &points("plain")));
+        assert!(!shows("&lt;b>", &points("<b>")));
+        assert!(!shows("длинн?е", &points("длинное")));
+    }
+}
