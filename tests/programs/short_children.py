@@ -1,11 +1,12 @@
 """Children that work for a short while and end.
 
-    short_children.py waiting SECONDS   forks four children, which work so many CPU seconds each from the
-                                        moment that the parent said `ready` on and end
-    short_children.py forked SECONDS    goes on forking: two children at a time, so many CPU seconds each
-    short_children.py started SECONDS   the same with new interpreters in place of forks
+    short_children.py waiting SECONDS COUNT   forks the children, which wait; they begin to work when the parent
+                                              reads a line, for so many CPU seconds each, and end; the
+                                              parent lives on
+    short_children.py forked SECONDS COUNT    forks them, two at a time, and ends after the last one
+    short_children.py started SECONDS COUNT   the same with new interpreters in place of forks
 
-At the end the parent says how many children ended and what CPU time they took, as the kernel counted it.
+After the last child the parent says what CPU time they took, as the kernel counted it.
 """
 
 import os
@@ -23,64 +24,57 @@ def child_work(seconds, clock=target.thread_cpu):
             pass
 
 
-def children_so_far():
+def children_said():
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return {"children": ENDED[0], "cpu_s": usage.ru_utime + usage.ru_stime}
+    target.say("result", {"cpu_s": usage.ru_utime + usage.ru_stime})
 
 
-def waiting(seconds):
+def fork_to(work):
+    child = os.fork()
+    if child == 0:
+        work()
+        os._exit(0)
+    return child
+
+
+def waiting(seconds, count):
     start_read, start_write = os.pipe()
-    children = []
-    for _ in range(4):
-        child = os.fork()
-        if child == 0:
-            os.close(start_write)
-            os.read(start_read, 1)
-            child_work(seconds)
-            os._exit(0)
-        children.append(child)
+
+    def wait_and_work():
+        os.close(start_write)
+        os.read(start_read, 1)
+        child_work(seconds)
+
+    children = [fork_to(wait_and_work) for _ in range(count)]
     os.close(start_read)
     target.ready(children=children)
-    # The test says when: the profiler must be watching by then.
     sys.stdin.readline()
     os.close(start_write)
     for child in children:
         os.waitpid(child, 0)
-        ENDED[0] += 1
-    target.say("result", children_so_far())
+    children_said()
     sys.stdin.readline()
 
 
-def forked(seconds):
-    while True:
-        children = []
-        for _ in range(2):
-            child = os.fork()
-            if child == 0:
-                child_work(seconds)
-                os._exit(0)
-            children.append(child)
-        for child in children:
+def forked(seconds, count):
+    for _ in range(count // 2):
+        for child in [fork_to(lambda: child_work(seconds)) for _ in range(2)]:
             os.waitpid(child, 0)
-            ENDED[0] += 1
 
 
-def started(seconds):
-    while True:
-        command = [sys.executable, os.path.abspath(__file__), "work", str(seconds)]
-        children = [subprocess.Popen(command) for _ in range(2)]
-        for child in children:
+def started(seconds, count):
+    for _ in range(count // 2):
+        command = [sys.executable, os.path.abspath(__file__), "work", str(seconds), "1"]
+        for child in [subprocess.Popen(command) for _ in range(2)]:
             child.wait()
-            ENDED[0] += 1
 
 
-ENDED = [0]
-HOW, SECONDS = sys.argv[1], float(sys.argv[2])
+HOW, SECONDS, COUNT = sys.argv[1], float(sys.argv[2]), int(sys.argv[3])
 if HOW == "work":
     child_work(SECONDS)
 elif HOW == "waiting":
-    waiting(SECONDS)
+    waiting(SECONDS, COUNT)
 else:
-    target.at_end(children_so_far)
     target.ready()
-    {"forked": forked, "started": started}[HOW](SECONDS)
+    {"forked": forked, "started": started}[HOW](SECONDS, COUNT)
+    children_said()

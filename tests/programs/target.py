@@ -18,6 +18,7 @@ def ready(**facts):
     """Says that the work begins, with what the test must know about it."""
     signal.alarm(LONGEST_LIFE_S)
     facts["pid"] = os.getpid()
+    facts["python"] = "%d.%d.%d" % sys.version_info[:3]
     say("ready", facts)
 
 

@@ -118,10 +118,7 @@ pub fn expected() -> Vec<Interpreter> {
     if let Some(list) = env::var_os("PYPROF_TEST_INTERPRETERS") {
         return listed(&list.to_string_lossy());
     }
-    let pyenv = env::var_os("PYENV_ROOT").map_or_else(
-        || PathBuf::from(env::var_os("HOME").unwrap_or_default()).join(".pyenv"),
-        PathBuf::from,
-    );
+    let pyenv = pyenv();
     let mut all: Vec<Interpreter> = PYENV_VERSIONS
         .iter()
         .map(|name| {
@@ -148,6 +145,24 @@ pub fn expected() -> Vec<Interpreter> {
         root: Some(root.clone()),
     }));
     all
+}
+
+/// Interpreters that the profiler has to refuse.
+#[must_use]
+pub fn refused() -> Vec<Interpreter> {
+    vec![Interpreter {
+        name: "2.7.18".into(),
+        version: (2, 7),
+        executable: pyenv().join("versions/2.7.18/bin/python2.7"),
+        root: None,
+    }]
+}
+
+fn pyenv() -> PathBuf {
+    env::var_os("PYENV_ROOT").map_or_else(
+        || PathBuf::from(env::var_os("HOME").unwrap_or_default()).join(".pyenv"),
+        PathBuf::from,
+    )
 }
 
 fn listed(list: &str) -> Vec<Interpreter> {

@@ -54,11 +54,11 @@ impl Profiler {
         }
     }
 
-    /// Profiles these targets, at this rate (Hz), for this long.
+    /// Profiles these targets, at this rate (Hz, or as the command line has it), for this long.
     #[must_use]
     pub fn of<'a>(
         targets: impl IntoIterator<Item = &'a Target>,
-        rate: u32,
+        rate: impl ToString,
         duration: &str,
     ) -> Self {
         let pids: Vec<String> = targets
@@ -72,13 +72,13 @@ impl Profiler {
 
     /// Profiles every Python process, at this rate (Hz), for this long.
     #[must_use]
-    pub fn of_all(rate: u32, duration: &str) -> Self {
+    pub fn of_all(rate: impl ToString, duration: &str) -> Self {
         Self::new().arg("--all-python").sampling(rate, duration)
     }
 
     /// Adds rate (Hz) and duration.
     #[must_use]
-    pub fn sampling(self, rate: u32, duration: &str) -> Self {
+    pub fn sampling(self, rate: impl ToString, duration: &str) -> Self {
         self.args(["-r", &rate.to_string(), "-d", duration])
     }
 

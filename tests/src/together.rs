@@ -75,7 +75,7 @@ impl Profiled {
     ///
     /// # Errors
     /// Where it did not, or it has another form.
-    pub fn facts<T: serde::de::DeserializeOwned>(&self, name: &str) -> Result<T> {
+    pub fn fact<T: serde::de::DeserializeOwned>(&self, name: &str) -> Result<T> {
         let value = self.facts.get(name).with_context(|| format!("no {name}"))?;
         Ok(serde_json::from_value(value.clone())?)
     }

@@ -17,22 +17,27 @@ fn may_change(point: u32) -> bool {
 /// [`may_change`], of which something short stands in the place.
 #[must_use]
 pub fn shows(shown: &str, name: &[u32]) -> bool {
-    let shown: Vec<char> = shown.chars().collect();
-    matches(&shown, name)
+    matches(shown, name, str::is_empty)
 }
 
-fn matches(shown: &[char], name: &[u32]) -> bool {
+/// Whether `text` begins with the name with these code points, in the sense of [`shows`].
+#[must_use]
+pub fn begins(text: &str, name: &[u32]) -> bool {
+    matches(text, name, |_| true)
+}
+
+/// `ends`: whether this may be left over.
+fn matches(shown: &str, name: &[u32], ends: fn(&str) -> bool) -> bool {
     let Some((&first, rest)) = name.split_first() else {
-        return shown.is_empty();
+        return ends(shown);
     };
+    let mut after = shown.chars();
     if may_change(first) {
-        let longest = LONGEST_ESCAPE.min(shown.len());
-        return (0..=longest).any(|length| matches(&shown[length..], rest));
+        return (0..=LONGEST_ESCAPE).any(|length| {
+            (length == 0 || after.next().is_some()) && matches(after.as_str(), rest, ends)
+        });
     }
-    match shown.split_first() {
-        Some((&character, after)) => u32::from(character) == first && matches(after, rest),
-        None => false,
-    }
+    after.next().map(u32::from) == Some(first) && matches(after.as_str(), rest, ends)
 }
 
 /// A name's code points.
@@ -53,6 +58,8 @@ mod tests {
         assert!(shows("a:b", &points("a;b")));
         assert!(shows("a\u{fffd}b", &[97, 0xd800, 98]));
         assert!(shows(r"a\u{202e}b", &points("a\u{202e}b")));
+        assert!(begins(r"a\nb (file.py:1)", &points("a\nb")));
+        assert!(!begins("ab", &points("abc")));
         assert!(!shows("plai", &points("plain")));
         assert!(!shows("plain_", &points("plain")));
         assert!(!shows("&lt;b>", &points("<b>")));

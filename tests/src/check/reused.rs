@@ -44,9 +44,7 @@ fn wrong(frames: &[Frame]) -> Option<&'static str> {
         Some("make_and_run") => (),
         Some(_) => return Some("not under make_and_run"),
     }
-    let Some(outer) = frames.get(3) else {
-        return None;
-    };
+    let outer = frames.get(3)?;
     // The source's own module frame, while it defines the two functions.
     if outer.name == "<module>" {
         return (frames.len() > 4).then_some("a module with callees");
@@ -54,9 +52,7 @@ fn wrong(frames: &[Frame]) -> Option<&'static str> {
     let Some(number) = outer.name.strip_prefix("outer_") else {
         return Some("an unknown function");
     };
-    let Some(leaf) = frames.get(4) else {
-        return None;
-    };
+    let leaf = frames.get(4)?;
     let Some(told) = inner(&leaf.name) else {
         return Some("an unknown callee");
     };
