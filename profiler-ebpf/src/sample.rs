@@ -326,6 +326,7 @@ fn start_walk(ctx: &PerfEventContext, scratch: &mut Scratch, layout: &Layout) {
         Ok(frame) => Walk::from(frame, scratch.sample.generation),
         Err(_) => Walk::without_frames(mark::UNREADABLE, scratch.sample.generation),
     };
+    scratch.stretch.clear();
     scratch.calls = 0;
     go_on(ctx, stage::WALK);
 }
@@ -344,6 +345,7 @@ pub fn walk(ctx: PerfEventContext) -> u32 {
             scratch.code_type,
             scratch.sample.generation,
             &mut scratch.window,
+            &mut scratch.stretch,
             &mut scratch.walk,
             &mut scratch.frames,
         ) {

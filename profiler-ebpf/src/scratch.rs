@@ -7,7 +7,7 @@ use profiler_common::{
         threads::Search,
         walk::{Frames, Walk},
     },
-    memory::Window,
+    memory::{Stretch, Window},
     record,
 };
 
@@ -45,6 +45,8 @@ impl InMemory {
 pub struct Scratch {
     /// Copy of target memory.
     pub window: Window,
+    /// Copy of the frames that are being walked.
+    pub stretch: Stretch,
     /// The sample to send.
     pub sample: record::Sample,
     /// Address of `PyCode_Type`.

@@ -1,20 +1,25 @@
 //! [`Memory`] of the current process, as the kernel lets a program read it.
 
 use aya_ebpf::helpers::generated::bpf_probe_read_user;
-use profiler_common::memory::{Fault, Memory, WINDOW_BYTES, Window};
+use profiler_common::memory::{Fault, Memory, Words};
 
 /// The user memory of the process that the event interrupted.
 pub struct UserMemory;
 
 impl Memory for UserMemory {
     #[inline(always)]
-    fn read(&self, address: u64, into: &mut Window, bytes: u32) -> Result<(), Fault> {
-        let bytes = if bytes > WINDOW_BYTES {
-            WINDOW_BYTES
+    fn read<const WORDS: usize>(
+        &self,
+        address: u64,
+        into: &mut Words<WORDS>,
+        bytes: u32,
+    ) -> Result<(), Fault> {
+        let bytes = if bytes > Words::<WORDS>::BYTES {
+            Words::<WORDS>::BYTES
         } else {
             bytes
         };
-        // SAFETY: `into` is valid for WINDOW_BYTES bytes and `bytes` is not more; the helper checks the
+        // SAFETY: `into` is valid for BYTES bytes and `bytes` is not more; the helper checks the
         // address and fails where the page is not present.
         let result = unsafe {
             bpf_probe_read_user(

@@ -26,9 +26,10 @@ pub mod feature {
     pub const CFRAME: u32 = 1 << 0;
     /// Frames say who owns them (`frame_owner` is valid; 3.11+).
     pub const OWNER: u32 = 1 << 1;
-    /// Incomplete frames can be told by `code_first_traceable` (3.11+, where known).
+    /// Incomplete frames can be told by `code_first_traceable` (3.11+).
     pub const FIRST_TRACEABLE: u32 = 1 << 2;
-    /// The code object's identity words hold a version that is never used twice (`co_version`, 3.12+).
+    /// The code object's identity words hold a version that its interpreter never uses twice (`co_version`,
+    /// 3.12+); 0 once the 32 bits are used up.
     pub const CODE_VERSION: u32 = 1 << 3;
     /// Code objects have a qualified name of their own (3.11+).
     pub const QUALNAME: u32 = 1 << 4;
@@ -64,7 +65,7 @@ pub struct Layout {
     pub line_table: u8,
     /// Bit n set: a frame with `owner == n` is no Python frame (shims, trampolines) and is passed over.
     pub shim_owners: u8,
-    /// Bits to clear in a frame's code pointer (`_PyStackRef` tags, 3.14+: 3 on GIL builds).
+    /// Bits to clear in a frame's code pointer (`_PyStackRef` tags, 3.14+: 3).
     pub code_tag: u8,
 
     /// `PyInterpreterState.next`.
@@ -82,9 +83,9 @@ pub struct Layout {
     pub thread_native_id: u16,
     /// `PyThreadState.frame`, `.cframe` or `.current_frame`.
     pub thread_frame: u16,
-    /// `PyThreadState._status` (3.12) or `.state` (3.13+), or 0; see [`feature::THREAD_ACTIVE`].
+    /// `PyThreadState._status` (3.12+), or 0; see [`feature::THREAD_ACTIVE`].
     pub thread_active: u16,
-    /// Mask applied to the 4-byte word at `thread_active`.
+    /// Mask applied to the 4-byte word at `thread_active` (its bit `active`): not 0 while a thread is attached.
     pub thread_active_mask: u32,
 
     /// `_PyCFrame.current_frame` (3.11, 3.12).

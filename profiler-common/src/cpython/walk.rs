@@ -9,7 +9,7 @@ use super::{
     layout::{Layout, feature, instruction},
 };
 use crate::{
-    memory::{Fault, Memory, Window},
+    memory::{Fault, Memory, Stretch, Window},
     record::{StackFrame, mark},
 };
 
@@ -146,6 +146,7 @@ pub fn step<M: Memory>(
     code_type: u64,
     seed: u64,
     window: &mut Window,
+    stretch: &mut Stretch,
     walk: &mut Walk,
     frames: &mut Frames,
 ) -> bool {
@@ -153,14 +154,14 @@ pub fn step<M: Memory>(
     if frame == 0 {
         return false;
     }
-    if memory
-        .read(frame, window, u32::from(layout.frame_span))
-        .is_err()
-    {
+    // Frames lie together from 3.11 on, where they also say who owns them.
+    let together = layout.features & feature::OWNER != 0;
+    let Ok(at) = stretch.hold(memory, frame, u32::from(layout.frame_span), together) else {
         walk.stop(mark::UNREADABLE);
         return false;
-    }
-    walk.next = window.u64(layout.frame_previous);
+    };
+    let copy = stretch.copy();
+    walk.next = copy.u64(at.wrapping_add(layout.frame_previous));
     // A frame that is its own caller would never end; longer circles meet the bound on steps.
     if walk.next == frame {
         walk.stop(mark::ROOT_LOST);
@@ -168,17 +169,18 @@ pub fn step<M: Memory>(
     let owner = if layout.features & feature::OWNER == 0 {
         0
     } else {
-        window.u8(layout.frame_owner)
+        copy.u8(at.wrapping_add(layout.frame_owner))
     };
     if layout.shim_owners & (1u8 << (owner & 7)) != 0 {
         return walk.next != 0;
     }
-    let address = window.u64(layout.frame_code) & !u64::from(layout.code_tag);
+    let address = copy.u64(at.wrapping_add(layout.frame_code)) & !u64::from(layout.code_tag);
+    let at_instruction = at.wrapping_add(layout.frame_instruction);
     let instruction = match layout.instruction {
-        instruction::LASTI_BYTES => window.u32(layout.frame_instruction) as i32,
-        instruction::LASTI_UNITS => (window.u32(layout.frame_instruction) as i32).wrapping_mul(2),
-        _ => window
-            .u64(layout.frame_instruction)
+        instruction::LASTI_BYTES => copy.u32(at_instruction) as i32,
+        instruction::LASTI_UNITS => (copy.u32(at_instruction) as i32).wrapping_mul(2),
+        _ => copy
+            .u64(at_instruction)
             .wrapping_sub(address.wrapping_add(u64::from(layout.code_instructions)))
             as i32,
     };

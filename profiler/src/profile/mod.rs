@@ -1,4 +1,5 @@
 //! A profile: stacks, weights, labels, and the ledger of all that was lost.
 
+pub mod builder;
 pub mod ledger;
 pub mod model;

@@ -1,3 +1,7 @@
 //! Records become names and lines: code objects, native and kernel addresses.
 
 pub mod lines;
+pub mod live;
+pub mod resolve;
+pub mod store;
+pub mod text;

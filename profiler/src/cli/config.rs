@@ -1,0 +1,223 @@
+//! Flags checked against each other.
+
+use std::{
+    collections::HashSet,
+    ffi::OsString,
+    path::PathBuf,
+    time::{Duration, SystemTime},
+};
+
+use super::RecordFlags;
+use crate::{
+    kernel::Clock,
+    output::{self, Format, Group},
+    recording::discovery::Scope,
+};
+
+/// What to do, without contradiction.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Which processes.
+    pub scope: Scope,
+    /// The command to launch; empty: none.
+    pub command: Vec<OsString>,
+    /// For how long.
+    pub duration: Option<Duration>,
+    /// Samples per second and CPU.
+    pub rate_hz: u64,
+    /// What the sampling event counts.
+    pub clock: Clock,
+    /// Bytes of each ring buffer.
+    pub ring_bytes: u32,
+    /// Where to write; None: standard output.
+    pub output: Option<PathBuf>,
+    /// What to write.
+    pub format: Format,
+    /// How to show it.
+    pub show: output::Options,
+    /// Where to write the ledger.
+    pub stats: Option<PathBuf>,
+    /// Neither progress nor summary.
+    pub quiet: bool,
+    /// How much more to say.
+    pub verbose: u8,
+}
+
+/// Flags that do not go together; the text says which and what to do.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Contradiction(String);
+
+impl Config {
+    /// Checks the flags.
+    ///
+    /// # Errors
+    /// Where they contradict each other, or no target is given.
+    pub fn from_flags(flags: RecordFlags, now: SystemTime) -> Result<Self, Contradiction> {
+        let refuse = |text: &str| Err(Contradiction(text.to_owned()));
+        let scope = match (
+            flags.all_python,
+            !flags.pid.is_empty(),
+            !flags.command.is_empty(),
+        ) {
+            (false, false, false) => {
+                return refuse(
+                    "nothing to profile is given: name --all-python, --pid PID, or a command after --",
+                );
+            }
+            (true, _, _) => Scope::All,
+            (false, _, _) => Scope::These {
+                pids: flags.pid.iter().copied().collect::<HashSet<_>>(),
+                children: flags.subprocesses,
+            },
+        };
+        if flags.all_python && !flags.pid.is_empty() {
+            return refuse("--pid is already part of --all-python: name one of them");
+        }
+        if flags.all_python && flags.subprocesses {
+            return refuse("--subprocesses is already part of --all-python: leave it away");
+        }
+        if flags.function && flags.nolineno {
+            return refuse(
+                "--function and --nolineno contradict each other: --function shows a function's first line",
+            );
+        }
+        if flags.quiet && flags.verbose > 0 {
+            return refuse("--quiet and --verbose contradict each other");
+        }
+        let output = flags.output.clone().filter(|path| path.as_os_str() != "-");
+        let to_stdout = flags.output.is_some() && output.is_none();
+        let format = match (flags.format, &output) {
+            (Some(format), _) => format,
+            (None, Some(path)) => match Format::from_path(path) {
+                Some(format) => format,
+                None => {
+                    return refuse(&format!(
+                        "cannot tell a format from `{}`: name one with --format, or an ending: .svg .txt .json .pb.gz",
+                        path.display()
+                    ));
+                }
+            },
+            (None, None) => Format::default(),
+        };
+        if flags.flame && format != Format::Flamegraph {
+            return refuse(
+                "--flame is for flame graphs: leave it away or write --format flamegraph",
+            );
+        }
+        let many = matches!(&scope, Scope::All) || flags.pid.len() > 1 || flags.subprocesses;
+        let group_by = flags.group_by.unwrap_or_else(|| {
+            if many {
+                vec![Group::Process]
+            } else {
+                Vec::new()
+            }
+        });
+        Ok(Self {
+            scope,
+            command: flags.command,
+            duration: flags.duration,
+            rate_hz: flags.rate,
+            clock: flags.event,
+            ring_bytes: flags.ring_buffer,
+            output: if to_stdout {
+                None
+            } else {
+                output.or_else(|| Some(default_output(format, now)))
+            },
+            format,
+            show: output::Options {
+                threads: flags.threads,
+                group_by,
+                function_only: flags.function,
+                no_lines: flags.nolineno,
+                full_filenames: flags.full_filenames,
+                flame: flags.flame,
+            },
+            stats: flags.stats,
+            quiet: flags.quiet,
+            verbose: flags.verbose,
+        })
+    }
+}
+
+/// `pyprof-<time>.<ending>`, with the time in UTC so that files sort by it.
+fn default_output(format: Format, now: SystemTime) -> PathBuf {
+    let time = humantime::format_rfc3339_seconds(now)
+        .to_string()
+        .replace([':', '-'], "")
+        .replace('T', "-");
+    format!(
+        "pyprof-{}.{}",
+        time.trim_end_matches('Z'),
+        format.extension()
+    )
+    .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::Cli;
+
+    fn config(words: &[&str]) -> Result<Config, String> {
+        let cli = Cli::try_parse_from(std::iter::once(&"pyprof-ebpf").chain(words))
+            .map_err(|error| error.to_string())?;
+        Config::from_flags(cli.record, SystemTime::UNIX_EPOCH).map_err(|error| error.to_string())
+    }
+
+    /// Makes sure that the defaults are those that the help states.
+    #[test]
+    fn defaults() {
+        let config = config(&["--all-python"]).expect("a target is enough");
+        assert_eq!(config.scope, Scope::All);
+        assert_eq!(config.rate_hz, 99);
+        assert_eq!(config.output, Some("pyprof-19700101-000000.svg".into()));
+        assert_eq!(config.show.group_by, [Group::Process]);
+    }
+
+    /// Makes sure that the format follows the file's ending, and standard output keeps the default.
+    #[test]
+    fn format_follows_the_file() {
+        assert_eq!(
+            config(&["-p", "1", "-o", "a.pb.gz"]).map(|config| config.format),
+            Ok(Format::Pprof)
+        );
+        assert_eq!(
+            config(&["-p", "1", "-o", "-"]).map(|config| (config.format, config.output)),
+            Ok((Format::Flamegraph, None))
+        );
+        assert!(config(&["-p", "1", "-o", "a.xyz"]).is_err_and(|error| error.contains("--format")));
+    }
+
+    /// Makes sure that contradictions are refused with what to do.
+    #[test]
+    fn contradictions() {
+        for (words, hint) in [
+            (&["-d", "1"][..], "--all-python"),
+            (&["--all-python", "-p", "1"], "one of them"),
+            (&["--all-python", "-s"], "leave it away"),
+            (&["-p", "1", "-F", "--nolineno"], "contradict"),
+            (
+                &["-p", "1", "--flame", "-f", "pprof"],
+                "--format flamegraph",
+            ),
+            (&["-p", "1", "-q", "-v"], "contradict"),
+        ] {
+            assert!(
+                config(words).is_err_and(|error| error.contains(hint)),
+                "{words:?}"
+            );
+        }
+    }
+
+    /// Makes sure that a command keeps its own flags.
+    #[test]
+    fn command_words_are_not_flags() {
+        let config = config(&["-s", "--", "python3", "-d", "x.py"]).expect("it is a command");
+        assert_eq!(config.command, ["python3", "-d", "x.py"]);
+        assert_eq!(config.duration, None);
+    }
+}

@@ -1,0 +1,113 @@
+//! Reading durations, rates and sizes as people write them.
+
+use std::time::Duration;
+
+/// Samples per second and CPU at most: a hundred microseconds apart is already a tenth of that.
+const RATE_MAX: u64 = 100_000;
+
+/// `10` and `10s` are seconds; `500ms`, `2m`, `1h`.
+///
+/// # Errors
+/// What is wrong, with an example.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("`{text}` is no duration: write 10, 10s, 500ms or 2m");
+    let digits = text
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let number: f64 = number.parse().map_err(|_| wrong())?;
+    let seconds = match unit {
+        "" | "s" => number,
+        "ms" => number / 1000.0,
+        "m" | "min" => number * 60.0,
+        "h" => number * 3600.0,
+        _ => return Err(wrong()),
+    };
+    let duration = Duration::try_from_secs_f64(seconds).map_err(|_| wrong())?;
+    if duration.is_zero() {
+        Err(wrong())
+    } else {
+        Ok(duration)
+    }
+}
+
+/// `99`, `1000hz`, `10khz`.
+///
+/// # Errors
+/// What is wrong, with the range.
+pub fn rate(text: &str) -> Result<u64, String> {
+    let lower = text.to_ascii_lowercase();
+    let number = lower.strip_suffix("hz").unwrap_or(&lower);
+    let (number, factor) = match number.strip_suffix('k') {
+        Some(number) => (number, 1000),
+        None => (number, 1),
+    };
+    let rate = number
+        .parse::<u64>()
+        .ok()
+        .and_then(|number| number.checked_mul(factor));
+    rate.filter(|rate| (1..=RATE_MAX).contains(rate))
+        .ok_or_else(|| format!("`{text}` is no rate: write samples per second from 1 to {RATE_MAX}, such as 99 or 10khz"))
+}
+
+/// A ring buffer's size in bytes: `4k`, `1m`; a power of two from 4 KiB to 64 MiB.
+///
+/// # Errors
+/// What is wrong, with the range.
+pub fn ring_size(text: &str) -> Result<u32, String> {
+    let lower = text.to_ascii_lowercase();
+    let digits = lower
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(lower.len());
+    let (number, unit) = lower.split_at(digits);
+    let shift = match unit {
+        "" => Some(0),
+        "k" => Some(10),
+        "m" => Some(20),
+        _ => None,
+    };
+    let bytes = shift.and_then(|shift| number.parse::<u32>().ok()?.checked_mul(1 << shift));
+    bytes
+        .filter(|bytes| bytes.is_power_of_two() && (4 << 10..=64 << 20).contains(bytes))
+        .ok_or_else(|| {
+            format!("`{text}` is no ring buffer size: write a power of two from 4k to 64m")
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Makes sure that durations are read as the help says, and nonsense is refused.
+    #[test]
+    fn durations() {
+        assert_eq!(duration("10"), Ok(Duration::from_secs(10)));
+        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
+        assert_eq!(duration("1.5s"), Ok(Duration::from_millis(1500)));
+        for wrong in ["", "0", "-1", "s", "10x", "1e400", "1.2.3"] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    /// Makes sure that rates are read as the help says, and out of range is refused.
+    #[test]
+    fn rates() {
+        assert_eq!(rate("99"), Ok(99));
+        assert_eq!(rate("10khz"), Ok(10_000));
+        assert_eq!(rate("1000Hz"), Ok(1000));
+        for wrong in ["", "0", "1mhz", "100001", "-5", "k"] {
+            assert!(rate(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    /// Makes sure that only sizes that the kernel takes pass.
+    #[test]
+    fn ring_sizes() {
+        assert_eq!(ring_size("4k"), Ok(4096));
+        assert_eq!(ring_size("1M"), Ok(1 << 20));
+        for wrong in ["", "1", "5k", "128m", "4g", "99999999m"] {
+            assert!(ring_size(wrong).is_err(), "{wrong}");
+        }
+    }
+}

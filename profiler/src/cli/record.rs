@@ -1,0 +1,250 @@
+//! The command `record`, from checked flags to an exit status.
+
+use std::{
+    ffi::OsString,
+    io::{self, IsTerminal, Write, stderr},
+    process::ExitStatus,
+    sync::{Arc, atomic::AtomicBool},
+};
+
+use signal_hook::{consts::signal, flag};
+
+use super::{
+    config::Config,
+    destination::{Destination, NotWritable},
+};
+use crate::{
+    host::{self, permission},
+    kernel::KernelError,
+    output::{self, summary},
+    profile::model::Profile,
+    recording::{self, Recording, discovery::Scope},
+    ui::progress,
+};
+
+/// Columns of a summary that does not go to a terminal.
+const COLUMNS: usize = 100;
+
+/// Why there is no profile. Each is one line, with what to do next.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// Exit status 1.
+    #[error("{0}")]
+    Failed(String),
+    /// Exit status 3: not permitted, or the kernel cannot.
+    #[error("{0}")]
+    Refused(String),
+    /// Exit status 4: nothing to profile was found.
+    #[error("{0}")]
+    NothingFound(String),
+}
+
+impl Failure {
+    /// The exit status that it stands for.
+    #[must_use]
+    pub const fn status(&self) -> u8 {
+        match self {
+            Self::Failed(_) => 1,
+            Self::Refused(_) => 3,
+            Self::NothingFound(_) => 4,
+        }
+    }
+}
+
+impl From<NotWritable> for Failure {
+    fn from(error: NotWritable) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+impl From<recording::Error> for Failure {
+    fn from(error: recording::Error) -> Self {
+        match error {
+            recording::Error::Kernel(error) => error.into(),
+            recording::Error::Launch { .. } => Self::Failed(error.to_string()),
+        }
+    }
+}
+
+impl From<KernelError> for Failure {
+    fn from(error: KernelError) -> Self {
+        match error {
+            KernelError::NoObject => Self::Failed(error.to_string()),
+            _ => Self::Refused(error.to_string()),
+        }
+    }
+}
+
+/// Records. The launched command's status, where there was one.
+///
+/// # Errors
+/// Why there is no profile.
+pub fn run(config: Config, words: &[OsString]) -> Result<Option<ExitStatus>, Failure> {
+    permission::check().map_err(|denied| refused(&denied, words))?;
+    if let Scope::These { pids, .. } = &config.scope {
+        let mut missing: Vec<_> = pids
+            .iter()
+            .filter(|&&pid| !host::process::exists(pid))
+            .collect();
+        missing.sort_unstable();
+        if let Some(pid) = missing.first() {
+            return Err(Failure::NothingFound(format!("there is no process {pid}")));
+        }
+    }
+    // Found out now, not after an hour of recording.
+    let destination = Destination::open(config.output.as_deref())?;
+    let stats = config
+        .stats
+        .as_deref()
+        .map(|path| Destination::open(Some(path)))
+        .transpose()?;
+    let stop =
+        stop_flag().map_err(|error| Failure::Failed(format!("cannot handle signals: {error}")))?;
+
+    let options = recording::Options {
+        scope: config.scope.clone(),
+        duration: config.duration,
+        rate_hz: config.rate_hz,
+        clock: config.clock,
+        ring_bytes: config.ring_bytes,
+        count_run_time: config.stats.is_some(),
+        thread_names: config.show.threads || config.format == output::Format::Pprof,
+        command_line: words.join(" ".as_ref()).to_string_lossy().into_owned(),
+    };
+    let mut recording = Recording::begin(options, &config.command)?;
+    recording.discover()?;
+    if config.command.is_empty() && recording.has_nothing_to_wait_for() {
+        return Err(nothing_found(&recording, &config.scope));
+    }
+    if !config.quiet && recording.profiled() == 0 && config.command.is_empty() {
+        say("no Python process runs yet: waiting for one");
+    }
+    let mut line = progress::Line::new(!config.quiet, config.duration);
+    let outcome = recording.run(&stop, |progress| line.show(progress));
+    line.clear();
+    outcome?;
+    let recorded = recording.finish()?;
+    let profile = recorded.profile;
+    if profile.processes.is_empty() && config.command.is_empty() {
+        return Err(Failure::NothingFound(
+            "no Python process was found: none ran while recording".into(),
+        ));
+    }
+    write(&config, &profile, destination, stats)?;
+    if !profile.ledger.balances() {
+        say(
+            "the ledger does not balance: this is a defect, please report it with the output of --stats",
+        );
+    }
+    recorded
+        .launched
+        .map(|launched| launched.wait())
+        .transpose()
+        .map_err(|error| Failure::Failed(error.to_string()))
+}
+
+fn write(
+    config: &Config,
+    profile: &Profile,
+    destination: Destination,
+    stats: Option<Destination>,
+) -> Result<(), Failure> {
+    destination.write(|out| {
+        output::write(profile, config.format, &config.show, out).map_err(io::Error::other)
+    })?;
+    if let Some(stats) = stats {
+        stats.write(|out| output::stats::write(profile, out).map_err(io::Error::other))?;
+    }
+    if !config.quiet {
+        let written = summary::Written {
+            path: config.output.as_deref(),
+            format: config.format,
+        };
+        let mut text = Vec::new();
+        if summary::write(profile, &config.show, Some(written), columns(), &mut text).is_ok() {
+            // Nothing is lost where standard error is closed: the profile is written.
+            let _ = stderr().write_all(&text);
+        }
+    }
+    Ok(())
+}
+
+fn columns() -> usize {
+    let mut size = libc::winsize {
+        ws_row: 0,
+        ws_col: 0,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
+    // SAFETY: TIOCGWINSZ writes a winsize, which `size` is.
+    let known = stderr().is_terminal()
+        && unsafe { libc::ioctl(libc::STDERR_FILENO, libc::TIOCGWINSZ, &raw mut size) } == 0;
+    if known && size.ws_col > 0 {
+        size.ws_col.into()
+    } else {
+        COLUMNS
+    }
+}
+
+/// A flag that SIGINT and SIGTERM set; the second of them ends the program at once.
+fn stop_flag() -> io::Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [signal::SIGINT, signal::SIGTERM] {
+        // In this order: the first signal finds the flag unset, passes, and sets it.
+        flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&stop))?;
+        flag::register(signal, Arc::clone(&stop))?;
+    }
+    Ok(stop)
+}
+
+fn refused(denied: &permission::Denied, words: &[OsString]) -> Failure {
+    let line = words.join(" ".as_ref());
+    let hint = match denied {
+        permission::Denied::Capabilities(_) => {
+            format!("run it as root: sudo {}", line.to_string_lossy())
+        }
+        permission::Denied::Lockdown(_) => {
+            "boot with lockdown=integrity, or without Secure Boot, to profile".to_owned()
+        }
+        permission::Denied::Paranoid(_) => format!(
+            "run it as root: sudo {}, or set sysctl kernel.perf_event_paranoid=2",
+            line.to_string_lossy()
+        ),
+    };
+    Failure::Refused(format!("{denied}\nhint: {hint}"))
+}
+
+/// Why nothing of what was asked for can be profiled.
+fn nothing_found(recording: &Recording, scope: &Scope) -> Failure {
+    if let Some((pid, reason)) = recording.refused().first() {
+        return Failure::NothingFound(format!("process {pid} cannot be profiled: {reason}"));
+    }
+    let Scope::These { pids, .. } = scope else {
+        return Failure::NothingFound("no Python process was found".into());
+    };
+    let names: Vec<String> = pids
+        .iter()
+        .map(|&pid| {
+            format!(
+                "{pid} ({})",
+                output::text::for_terminal(&host::process::describe(pid).comm, 16)
+            )
+        })
+        .collect();
+    let text = match &names[..] {
+        [one] => format!("process {one} is not a Python process"),
+        many => format!(
+            "none of the processes {} is a Python process",
+            many.join(", ")
+        ),
+    };
+    Failure::NothingFound(format!(
+        "{text}\nhint: --subprocesses takes in its children, --all-python the whole host"
+    ))
+}
+
+/// One line to the person at the terminal.
+fn say(text: &str) {
+    // Nobody to say it to is no error.
+    let _ = writeln!(stderr(), "pyprof-ebpf: {text}");
+}

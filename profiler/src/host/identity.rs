@@ -1,0 +1,75 @@
+//! Who called: the user behind sudo.
+
+use std::{env, ffi::CString, fs::File, io, os::unix::fs::fchown};
+
+/// The user who called sudo.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// User id.
+    pub uid: u32,
+    /// Primary group id.
+    pub gid: u32,
+    /// Login name, where sudo tells.
+    pub name: Option<CString>,
+    /// Home directory, where the user database tells.
+    pub home: Option<String>,
+}
+
+/// The user behind sudo, if this runs as root through sudo.
+#[must_use]
+pub fn caller() -> Option<Caller> {
+    // SAFETY: has no preconditions.
+    if unsafe { libc::geteuid() } != 0 {
+        return None;
+    }
+    let number = |name| env::var(name).ok()?.parse().ok();
+    let (uid, gid): (u32, u32) = (number("SUDO_UID")?, number("SUDO_GID")?);
+    if uid == 0 {
+        return None;
+    }
+    let name = env::var("SUDO_USER")
+        .ok()
+        .and_then(|name| CString::new(name).ok());
+    Some(Caller {
+        uid,
+        gid,
+        name,
+        home: home(uid),
+    })
+}
+
+/// The home directory of a user from /etc/passwd (fields: name:password:uid:gid:comment:home:shell).
+fn home(uid: u32) -> Option<String> {
+    let users = std::fs::read_to_string("/etc/passwd").ok()?;
+    users.lines().find_map(|line| {
+        let fields: Vec<&str> = line.split(':').collect();
+        (fields.get(2)?.parse() == Ok(uid)).then(|| fields.get(5).map(ToString::to_string))?
+    })
+}
+
+/// Gives a file that this program has written to the user behind sudo.
+///
+/// # Errors
+/// Where the file system refuses.
+pub fn give_to_caller(file: &File) -> io::Result<()> {
+    match caller() {
+        Some(caller) => fchown(file, Some(caller.uid), Some(caller.gid)),
+        None => Ok(()),
+    }
+}
+
+/// The host's name.
+#[must_use]
+pub fn host_name() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .map(|name| name.trim().to_owned())
+        .unwrap_or_default()
+}
+
+/// The kernel's release.
+#[must_use]
+pub fn kernel_release() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/osrelease")
+        .map(|name| name.trim().to_owned())
+        .unwrap_or_default()
+}

@@ -1,0 +1,6 @@
+//! The host: which processes run, what they are called, what they may see.
+
+pub mod identity;
+pub mod memory;
+pub mod permission;
+pub mod process;

@@ -1,0 +1,174 @@
+//! The ledger as JSON: `--stats`. Its keys are stable; times are in seconds.
+
+use std::{collections::BTreeMap, io::Write, time::UNIX_EPOCH};
+
+use serde::Serialize;
+
+use crate::profile::{ledger::Ledger, model::Profile};
+
+use super::Error;
+
+/// What `status` says of a process that was profiled; otherwise it says why not.
+const PROFILED: &str = "profiled";
+
+#[derive(Serialize)]
+struct Stats<'a> {
+    version: &'a str,
+    kernel: &'a str,
+    /// RFC 3339, UTC.
+    started: String,
+    duration_s: f64,
+    rate_hz: u64,
+    cpus: u32,
+    samples: Samples,
+    profiler: Profiler,
+    processes: Vec<Process<'a>>,
+}
+
+#[derive(Serialize)]
+struct Samples {
+    taken: u64,
+    delivered: u64,
+    lost: BTreeMap<&'static str, u64>,
+    truncated: u64,
+}
+
+#[derive(Serialize)]
+struct Profiler {
+    cpu_s: f64,
+    /// Null where the kernel does not count it.
+    bpf_s: Option<f64>,
+    rss_peak_bytes: u64,
+}
+
+#[derive(Serialize)]
+struct Process<'a> {
+    pid: u32,
+    ppid: u32,
+    comm: &'a str,
+    cmdline: &'a str,
+    python: Option<&'a str>,
+    interpreter: Option<&'a str>,
+    container: Option<&'a str>,
+    cgroup: Option<&'a str>,
+    samples: Samples,
+    cpu_s: Option<f64>,
+    status: &'a str,
+}
+
+/// Writes the ledger.
+///
+/// # Errors
+/// Where `out` fails.
+pub fn write(profile: &Profile, out: &mut dyn Write) -> Result<(), Error> {
+    let recording = &profile.recording;
+    let stats = Stats {
+        version: &recording.version,
+        kernel: &recording.kernel,
+        started: humantime::format_rfc3339_millis(recording.started.max(UNIX_EPOCH)).to_string(),
+        duration_s: seconds(recording.duration_ns),
+        rate_hz: recording.rate_hz,
+        cpus: recording.cpus,
+        samples: samples(&profile.ledger),
+        profiler: Profiler {
+            cpu_s: seconds(recording.profiler_cpu_ns),
+            bpf_s: recording.profiler_bpf_ns.map(seconds),
+            rss_peak_bytes: recording.profiler_rss_peak_bytes,
+        },
+        processes: profile
+            .processes
+            .iter()
+            .map(|process| Process {
+                pid: process.pid,
+                ppid: process.ppid,
+                comm: &process.comm,
+                cmdline: &process.command_line,
+                python: process.python.as_deref(),
+                interpreter: process.interpreter.as_deref(),
+                container: process.container.as_deref(),
+                cgroup: process.cgroup.as_deref(),
+                samples: samples(&process.ledger),
+                cpu_s: process.cpu_ns.map(seconds),
+                status: process.refused.as_deref().unwrap_or(PROFILED),
+            })
+            .collect(),
+    };
+    serde_json::to_writer_pretty(&mut *out, &stats)?;
+    writeln!(out)?;
+    out.flush()?;
+    Ok(())
+}
+
+fn samples(ledger: &Ledger) -> Samples {
+    Samples {
+        taken: ledger.taken,
+        delivered: ledger.delivered,
+        lost: ledger
+            .lost
+            .iter()
+            .map(|(outcome, &samples)| (outcome.key(), samples))
+            .collect(),
+        truncated: ledger.truncated,
+    }
+}
+
+fn seconds(ns: u64) -> f64 {
+    ns as f64 / 1e9
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use crate::output::testing::{example, hostile, hostile_names};
+
+    use super::*;
+
+    fn stats(profile: &Profile) -> Value {
+        let mut out = Vec::new();
+        write(profile, &mut out).unwrap();
+        serde_json::from_slice(&out).unwrap()
+    }
+
+    /// Makes sure that the file has the keys that its documentation names, with the numbers of the profile.
+    #[test]
+    fn the_ledger_is_all_there() {
+        let stats = stats(&example());
+        let mut expected = json!({
+            "version": "0.1.0",
+            "kernel": "6.1.0",
+            "started": "2024-02-29T12:00:00.000Z",
+            "duration_s": 10.0,
+            "rate_hz": 100,
+            "cpus": 2,
+            "samples": {
+                "taken": 200, "delivered": 190, "lost": {"ring-buffer-full": 7, "unknown-stack": 3}, "truncated": 100,
+            },
+            "profiler": {"cpu_s": 0.02, "bpf_s": 0.005, "rss_peak_bytes": 20_971_520},
+        });
+        expected["processes"] = stats["processes"].clone();
+        assert_eq!(stats, expected);
+        let processes = stats["processes"].as_array().unwrap();
+        assert_eq!(
+            processes[1],
+            json!({
+                "pid": 20, "ppid": 1, "comm": "job", "cmdline": "job app.py", "python": "3.8.18",
+                "interpreter": "/opt/python3.8", "container": "jobs", "cgroup": "/system.slice/web.service",
+                "samples": {"taken": 100, "delivered": 100, "lost": {}, "truncated": 100},
+                "cpu_s": 1.0, "status": "profiled",
+            })
+        );
+        assert_eq!(processes[2]["status"], "Python 2.7 is not supported");
+        assert_eq!(processes[2]["cpu_s"], Value::Null);
+    }
+
+    /// Makes sure that hostile names come back as they were: JSON escapes them.
+    #[test]
+    fn names_come_back() {
+        let names = hostile_names();
+        let stats = stats(&hostile(&names));
+        for (process, name) in stats["processes"].as_array().unwrap().iter().zip(&names) {
+            assert_eq!(process["comm"], **name);
+        }
+    }
+}

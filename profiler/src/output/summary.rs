@@ -1,0 +1,393 @@
+//! What a person reads when a recording has ended. Every text in it is safe for a terminal.
+
+use std::{
+    cmp::Reverse,
+    io::{self, Write},
+    path::Path,
+};
+
+use unicode_width::UnicodeWidthStr;
+
+use crate::profile::model::{Process, Profile};
+
+use super::{
+    Format, Options,
+    hottest::hottest,
+    text::{count, counted, for_terminal, percent, printable, time},
+};
+
+/// How many rows each table shows at most.
+const ROWS: usize = 10;
+/// The least width that rows are cut to, in columns.
+const COLUMNS_MIN: usize = 60;
+
+/// Where a profile was written.
+#[derive(Clone, Copy, Debug)]
+pub struct Written<'a> {
+    /// The file; None: standard output.
+    pub path: Option<&'a Path>,
+    /// What it is.
+    pub format: Format,
+}
+
+/// Writes the summary; rows are cut to so many columns.
+///
+/// # Errors
+/// Where `out` fails.
+pub fn write(
+    profile: &Profile,
+    options: &Options,
+    written: Option<Written<'_>>,
+    columns: usize,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let columns = columns.max(COLUMNS_MIN);
+    write_functions(profile, options, columns, out)?;
+    write_processes(profile, columns, out)?;
+    write_refused(profile, columns, out)?;
+    write_ledger(profile, out)?;
+    write_cost(profile, out)?;
+    if let Some(written) = written {
+        write_written(written, out)?;
+    }
+    out.flush()
+}
+
+fn write_functions(
+    profile: &Profile,
+    options: &Options,
+    columns: usize,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let total: u64 = profile.samples.iter().map(|sample| sample.weight_ns).sum();
+    if total == 0 {
+        return writeln!(
+            out,
+            "No samples: no Python process used the CPU while this was recorded.\n"
+        );
+    }
+    let hot = hottest(profile, options);
+    let mut rows = vec![[
+        "own".into(),
+        String::new(),
+        "total".into(),
+        String::new(),
+        "function".into(),
+    ]];
+    rows.extend(hot.iter().take(ROWS).map(|hot| {
+        [
+            time(hot.own_ns),
+            percent(hot.own_ns, total),
+            time(hot.total_ns),
+            percent(hot.total_ns, total),
+            hot.text.clone(),
+        ]
+    }));
+    writeln!(out, "Hottest functions, of {} of CPU time", time(total))?;
+    write_table(&rows, columns, out)?;
+    write_more(hot.len(), out)
+}
+
+fn write_processes(profile: &Profile, columns: usize, out: &mut dyn Write) -> io::Result<()> {
+    let mut profiled: Vec<_> = profile
+        .processes
+        .iter()
+        .filter(|process| process.refused.is_none())
+        .collect();
+    if profiled.is_empty() {
+        return Ok(());
+    }
+    profiled.sort_by_key(|p| (Reverse(p.cpu_ns), Reverse(p.ledger.delivered), p.pid));
+    let mut rows =
+        vec![["pid", "CPU time", "samples", "lost", "Python", "command"].map(String::from)];
+    rows.extend(profiled.iter().take(ROWS).map(|process| {
+        [
+            process.pid.to_string(),
+            process.cpu_ns.map_or_else(|| "?".into(), time),
+            count(process.ledger.delivered),
+            count(process.ledger.lost_total()),
+            process.python.clone().unwrap_or_else(|| "?".into()),
+            command(process).into(),
+        ]
+    }));
+    writeln!(
+        out,
+        "{}",
+        counted(
+            profiled.len() as u64,
+            "process profiled",
+            "processes profiled"
+        )
+    )?;
+    write_table(&rows, columns, out)?;
+    write_more(profiled.len(), out)
+}
+
+fn write_refused(profile: &Profile, columns: usize, out: &mut dyn Write) -> io::Result<()> {
+    let refused: Vec<_> = profile
+        .processes
+        .iter()
+        .filter_map(|process| Some((process, process.refused.as_deref()?)))
+        .collect();
+    if refused.is_empty() {
+        return Ok(());
+    }
+    writeln!(
+        out,
+        "{}",
+        counted(
+            refused.len() as u64,
+            "process could not be profiled",
+            "processes could not be profiled"
+        )
+    )?;
+    for (process, reason) in refused.iter().take(ROWS) {
+        let row = format!("pid {} ({}): {reason}", process.pid, process.comm);
+        writeln!(out, "  {}", for_terminal(&row, columns.max(160) - 2))?;
+    }
+    write_more(refused.len(), out)
+}
+
+fn write_ledger(profile: &Profile, out: &mut dyn Write) -> io::Result<()> {
+    let ledger = &profile.ledger;
+    let lost = ledger.lost_total();
+    write!(
+        out,
+        "{} taken, ",
+        counted(ledger.taken, "sample", "samples")
+    )?;
+    if lost == 0 {
+        writeln!(out, "none lost")?;
+    } else {
+        writeln!(
+            out,
+            "{} lost ({})",
+            count(lost),
+            percent(lost, ledger.taken)
+        )?;
+        for (outcome, &samples) in &ledger.lost {
+            writeln!(out, "  {}: {}", count(samples), outcome.words())?;
+        }
+    }
+    if ledger.truncated > 0 {
+        writeln!(
+            out,
+            "{} too deep to keep whole; a mark stands where frames are missing",
+            counted(ledger.truncated, "stack was", "stacks were")
+        )?;
+    }
+    if !ledger.balances() {
+        writeln!(
+            out,
+            "The samples do not add up: {} delivered and {} lost of {} taken. This is a defect of pyprof-ebpf.",
+            count(ledger.delivered),
+            count(lost),
+            count(ledger.taken)
+        )?;
+    }
+    Ok(())
+}
+
+fn write_cost(profile: &Profile, out: &mut dyn Write) -> io::Result<()> {
+    let recording = &profile.recording;
+    let bpf_ns = recording.profiler_bpf_ns.unwrap_or(0);
+    let cpu_ns = recording.profiler_cpu_ns.saturating_add(bpf_ns);
+    let scope = match recording.profiler_bpf_ns {
+        Some(_) => "",
+        None => ", its part in the kernel not counted",
+    };
+    writeln!(
+        out,
+        "The profiler itself took {} of CPU time ({} of one CPU{scope}) and {} MB",
+        time(cpu_ns),
+        percent(cpu_ns, recording.duration_ns),
+        recording.profiler_rss_peak_bytes.div_ceil(1_000_000)
+    )
+}
+
+fn write_written(written: Written<'_>, out: &mut dyn Write) -> io::Result<()> {
+    let Some(path) = written.path else {
+        return writeln!(
+            out,
+            "\nWrote the profile ({}) to standard output",
+            written.format
+        );
+    };
+    let path = printable(&path.to_string_lossy()).into_owned();
+    writeln!(out, "\nWrote {path}")?;
+    let word = shell_word(&path);
+    match written.format {
+        Format::Flamegraph => writeln!(out, "  open it in a browser: xdg-open {word}"),
+        Format::Collapsed => {
+            writeln!(
+                out,
+                "  open it: npx speedscope {word}   or any tool that reads collapsed stacks"
+            )
+        }
+        Format::Speedscope => writeln!(
+            out,
+            "  open it: npx speedscope {word}   or drop it on https://www.speedscope.app"
+        ),
+        Format::Pprof => writeln!(out, "  open it: go tool pprof -http=: {word}"),
+    }
+}
+
+/// The command line, or the kernel's name of a process that has none.
+fn command(process: &Process) -> &str {
+    if process.command_line.is_empty() {
+        &process.comm
+    } else {
+        &process.command_line
+    }
+}
+
+/// Writes rows in columns: numbers to the right, the last column to the left and cut to what is left of the width.
+fn write_table<const N: usize>(
+    rows: &[[String; N]],
+    columns: usize,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let mut widths = [0; N];
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.width());
+        }
+    }
+    for row in rows {
+        let mut used = 0;
+        for (cell, width) in row[..N - 1].iter().zip(widths) {
+            // Not `{:>width$}`: that counts characters, and µ and … may differ from columns.
+            let indent = width - cell.width() + 2;
+            write!(out, "{:indent$}{cell}", "")?;
+            used += width + 2;
+        }
+        let last = for_terminal(&row[N - 1], columns.saturating_sub(used + 2).max(20));
+        writeln!(out, "  {last}")?;
+    }
+    Ok(())
+}
+
+/// Says how many rows were left out, and ends the paragraph.
+fn write_more(all: usize, out: &mut dyn Write) -> io::Result<()> {
+    if all > ROWS {
+        writeln!(out, "  and {} more", count((all - ROWS) as u64))?;
+    }
+    writeln!(out)
+}
+
+/// A path as a word for the shell.
+fn shell_word(path: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "/._-+,:@%=".contains(c);
+    if !path.is_empty() && path.chars().all(plain) {
+        path.into()
+    } else {
+        format!("'{}'", path.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use crate::{
+        output::testing::{example, hostile, hostile_names, recording},
+        profile::builder::Builder,
+    };
+
+    use super::*;
+
+    fn summary(profile: &Profile, written: Option<Written<'_>>, columns: usize) -> String {
+        let mut out = Vec::new();
+        write(profile, &Options::default(), written, columns, &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    /// Makes sure that the summary says what was hot, who ran, what was refused and lost, and where the file is.
+    #[test]
+    fn a_person_can_act_on_it() {
+        let written = Written {
+            path: Some(Path::new("my profile.svg")),
+            format: Format::Flamegraph,
+        };
+        assert_eq!(
+            summary(&example(), Some(written), 100),
+            "\
+Hottest functions, of 1.90 s of CPU time
+     own           total           function
+  1.00 s  52.6 %  1.90 s  100.0 %  main (shop/app.py:1)
+  800 ms  42.1 %  800 ms   42.1 %  Shop.handle (shop/app.py:10)
+  100 ms   5.3 %  100 ms    5.3 %  decode (json/decoder.py:30)
+     0 s   0.0 %  1.00 s   52.6 %  [root frames omitted]
+
+2 processes profiled
+  pid  CPU time  samples  lost  Python  command
+   20    1.00 s      100     0  3.8.18  job app.py
+   10    1.00 s       90    10  3.12.1  web app.py
+
+1 process could not be profiled
+  pid 30 (old): Python 2.7 is not supported
+
+200 samples taken, 10 lost (5.0 %)
+  7: the ring buffer was full
+  3: its stack was not known
+100 stacks were too deep to keep whole; a mark stands where frames are missing
+The profiler itself took 25.0 ms of CPU time (0.2 % of one CPU) and 21 MB
+
+Wrote my profile.svg
+  open it in a browser: xdg-open 'my profile.svg'
+"
+        );
+    }
+
+    /// Makes sure that a recording without samples says so, and a ledger that does not balance is not passed over.
+    #[test]
+    fn exceptions_are_said() {
+        let mut profile = Builder::new().finish(recording());
+        let text = summary(&profile, None, 80);
+        assert!(text.starts_with("No samples: "), "{text}");
+        assert!(!text.contains("add up"), "{text}");
+        profile.ledger.taken = 3;
+        let text = summary(&profile, None, 80);
+        assert!(text.contains("0 delivered and 0 lost of 3 taken"), "{text}");
+    }
+
+    /// Makes sure that long tables are cut and say by how much.
+    #[test]
+    fn long_tables_are_cut() {
+        let names: Vec<_> = (0..15).map(|i| format!("f{i}")).collect();
+        let text = summary(&hostile(&names), None, 80);
+        assert_eq!(text.matches("  and 5 more\n").count(), 2, "{text}");
+    }
+
+    fn check(names: &[String]) {
+        let name = names.join("");
+        let written = Written {
+            path: Some(Path::new(&name)),
+            format: Format::Pprof,
+        };
+        let text = summary(&hostile(names), Some(written), 80);
+        for line in text.split('\n') {
+            assert!(
+                !line.contains(|c: char| c.is_control() || c == '\u{202e}'),
+                "{line:?}"
+            );
+        }
+        for row in text.split("\n\n").take(2).flat_map(str::lines) {
+            assert!(row.width() <= 80, "{row}");
+        }
+    }
+
+    /// Makes sure that nothing from a profiled process reaches the terminal as anything but text.
+    #[test]
+    fn hostile_names_are_only_text() {
+        check(&hostile_names());
+    }
+
+    proptest! {
+        /// Makes sure of the same for any names.
+        #[test]
+        fn any_names_are_only_text(names in prop::collection::vec(any::<String>(), 1..5)) {
+            check(&names);
+        }
+    }
+}

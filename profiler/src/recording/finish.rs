@@ -1,0 +1,168 @@
+//! Puts a profile together from what was collected.
+
+use std::{
+    collections::HashMap,
+    fs,
+    time::{Duration, SystemTime},
+};
+
+use super::{
+    Options,
+    collector::{Collector, Tracked},
+};
+use crate::{
+    host::{identity, process::thread_comm},
+    profile::{
+        builder::Builder,
+        model::{Process, Profile, Recording, Thread},
+    },
+    symbols::resolve::Resolver,
+};
+
+/// What is known of the recording besides its records.
+pub struct About<'a> {
+    /// What was asked for.
+    pub options: &'a Options,
+    /// When it began.
+    pub started: SystemTime,
+    /// How long it sampled.
+    pub duration: Duration,
+    /// CPUs sampled.
+    pub cpus: usize,
+    /// Time in the BPF programs, where the kernel counts it.
+    pub bpf: Option<Duration>,
+}
+
+/// The profile.
+#[must_use]
+pub fn profile(collector: &Collector, about: &About<'_>) -> Profile {
+    let line_tables = collector
+        .processes
+        .iter()
+        .filter_map(|process| {
+            Some((
+                process.generation,
+                process.interpreter.as_ref()?.layout.line_table,
+            ))
+        })
+        .collect();
+    let mut resolver = Resolver::new(&collector.store, line_tables);
+    let mut builder = Builder::new();
+    let mut indices = HashMap::new();
+    for process in &collector.processes {
+        let ledger = collector.ledger(process);
+        // A child that was forked only to execute something else is no Python process that ran.
+        let is_brief = process.cpu_begin == 0 && collector.has_ended(process.generation);
+        if process.refused.is_none() && ledger.taken == 0 && is_brief {
+            continue;
+        }
+        indices.insert(
+            process.generation,
+            (builder.process(describe(collector, process)), process),
+        );
+    }
+    let mut threads = HashMap::new();
+    let mut stacks = HashMap::new();
+    let mut tallies: Vec<_> = collector.tallies.iter().collect();
+    tallies.sort_unstable_by_key(|(key, _)| **key);
+    for (&(generation, tid, stack_id), tally) in tallies {
+        let (Some(&(index, process)), Some(stack)) =
+            (indices.get(&generation), collector.store.stack(stack_id))
+        else {
+            continue;
+        };
+        let thread = *threads.entry((generation, tid)).or_insert_with(|| {
+            builder.thread(Thread {
+                process: index,
+                tid,
+                name: thread_name(collector, process, tid),
+            })
+        });
+        let stack = match stacks.get(&stack_id) {
+            Some(&stack) => stack,
+            None => {
+                let frames = resolver.frames(stack, &mut builder);
+                let index = builder.stack(frames);
+                stacks.insert(stack_id, index);
+                index
+            }
+        };
+        builder.sample(thread, stack, tally.count, tally.weight_ns);
+    }
+    builder.finish(recording(about))
+}
+
+fn describe(collector: &Collector, process: &Tracked) -> Process {
+    let (version, path) = match &process.interpreter {
+        Some(interpreter) => (
+            Some(interpreter.version.to_string()),
+            Some(interpreter.path.clone()),
+        ),
+        None => process.refused_interpreter.clone(),
+    };
+    Process {
+        pid: process.pid,
+        ppid: process.description.ppid,
+        comm: process.description.comm.clone(),
+        command_line: process.description.command_line.clone(),
+        python: version,
+        interpreter: path,
+        cgroup: process.description.cgroup.clone(),
+        container: None,
+        cpu_ns: if process.refused.is_none() {
+            collector.cpu_ns(process)
+        } else {
+            None
+        },
+        refused: process.refused.clone(),
+        ledger: collector.ledger(process),
+    }
+}
+
+/// Python's name of a thread, or else the kernel's: as it is now where the thread lives, since names are
+/// often set late.
+fn thread_name(collector: &Collector, process: &Tracked, tid: u32) -> String {
+    let seen = collector.threads.get(&(process.generation, tid));
+    if let Some(name) = seen.and_then(|thread| process.thread_names.get(&thread.ident)) {
+        return name.clone();
+    }
+    thread_comm(process.pid, tid)
+        .or_else(|| seen.map(|thread| thread.comm.clone()))
+        .unwrap_or_else(|| process.description.comm.clone())
+}
+
+fn recording(about: &About<'_>) -> Recording {
+    Recording {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        command_line: about.options.command_line.clone(),
+        host: identity::host_name(),
+        kernel: identity::kernel_release(),
+        started: about.started,
+        duration_ns: about.duration.as_nanos() as u64,
+        rate_hz: about.options.rate_hz,
+        cpus: about.cpus as u32,
+        profiler_cpu_ns: own_cpu_ns(),
+        profiler_bpf_ns: about.bpf.map(|time| time.as_nanos() as u64),
+        profiler_rss_peak_bytes: own_rss_peak_bytes(),
+    }
+}
+
+/// CPU time of this process so far.
+fn own_cpu_ns() -> u64 {
+    let mut now = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: `now` is valid for writes; this clock exists on every Linux.
+    unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &raw mut now) };
+    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
+}
+
+/// The most memory that was resident (`VmHWM`, given in KiB).
+fn own_rss_peak_bytes() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok())
+        .unwrap_or(0)
+        * 1024
+}

@@ -1,0 +1,3 @@
+//! What a person sees while recording.
+
+pub mod progress;

@@ -1,0 +1,112 @@
+//! Ours and other profilers, measured in the same run on the same programs.
+
+mod busy;
+mod idle;
+mod profiler;
+mod table;
+mod target;
+mod usage;
+
+use std::{fs, path::PathBuf, process::Command};
+
+use anyhow::{Result, bail};
+use clap::{Args, ValueEnum};
+
+use crate::{
+    build::{self, BuildArgs},
+    setup::{self, Purpose},
+    shell,
+};
+
+/// The arguments of `cargo xtask bench`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  cargo xtask bench                               all, five times each: some twenty minutes
+  cargo xtask bench --only busy --runs 1          one look
+  cargo xtask bench > docs/benchmarks-new.md      tables on standard output, progress on standard error
+
+Each figure is the median of its runs. CPU time is what the kernel accounts to the profiler's threads and, as
+run_time_ns, to its BPF programs, in a window of its steady state. The throughput kept is the target's in that
+window, over that of the same process just before.")]
+pub struct BenchArgs {
+    /// How often each measurement is made
+    #[arg(long, default_value_t = 5)]
+    runs: u32,
+    /// How long one lasts, in seconds
+    #[arg(long, default_value_t = 5)]
+    seconds: u64,
+    /// Only this part
+    #[arg(long, value_enum)]
+    only: Option<Part>,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+enum Part {
+    /// One busy thread, 30 frames deep
+    Busy,
+    /// 40 mostly idle processes
+    Idle,
+}
+
+/// What all measurements share.
+pub struct Setting {
+    /// Our profiler.
+    pub binary: PathBuf,
+    /// How often each measurement is made.
+    pub runs: u32,
+    /// How long one lasts.
+    pub seconds: u64,
+}
+
+/// `cargo xtask bench`.
+pub fn main(args: &BenchArgs) -> Result<()> {
+    if !shell::is_root() {
+        bail!(
+            "profilers run as root, and so does this: sudo -E env \"PATH=$PATH\" cargo xtask bench"
+        );
+    }
+    let short = setup::ensure(Purpose::Bench)?;
+    if !short.is_empty() {
+        eprintln!("bench: not set up: {}", short.join(", "));
+    }
+    let setting = Setting {
+        binary: build::build(&BuildArgs::default())?,
+        runs: args.runs,
+        seconds: args.seconds,
+    };
+    let _statistics = usage::Statistics::enable()?;
+    println!("{}", machine(&setting));
+    if args.only != Some(Part::Idle) {
+        println!("## One busy thread, 30 frames deep, CPython 3.12.1\n");
+        println!("{}", busy::measure(&setting)?);
+    }
+    if args.only != Some(Part::Busy) {
+        println!("## 40 mostly idle processes at 99 Hz, CPython 3.12.1\n");
+        println!("{}", idle::measure(&setting)?);
+    }
+    Ok(())
+}
+
+/// Where and when this was measured.
+fn machine(setting: &Setting) -> String {
+    let cpus = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = cpus
+        .lines()
+        .find_map(|line| line.strip_prefix("model name"))
+        .map_or("unknown", |rest| rest.trim_start_matches([' ', '\t', ':']));
+    let count = cpus
+        .lines()
+        .filter(|line| line.starts_with("processor"))
+        .count();
+    let of = |program: &str, argument: &str| {
+        shell::output(Command::new(program).arg(argument)).unwrap_or_default()
+    };
+    format!(
+        "Measured on {}: {count} x {model}, Linux {}. Medians of {} runs of {} s.\n",
+        of("date", "+%Y-%m-%d"),
+        of("uname", "-r"),
+        setting.runs,
+        setting.seconds
+    )
+}

@@ -1,0 +1,188 @@
+//! The profilers compared: how each is started, and how many samples it says it took.
+
+use std::{
+    fs::{self, File},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+use crate::{setup, shell};
+
+/// What to profile.
+#[derive(Clone, Copy, Debug)]
+pub enum Target {
+    /// One process.
+    Process(u32),
+    /// A process and its children; our own profiler looks for all of Python, these among it.
+    Family(u32),
+}
+
+/// A profiler.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Profiler {
+    Ours,
+    PySpy,
+    Austin,
+}
+
+pub const ALL: [Profiler; 3] = [Profiler::Ours, Profiler::Austin, Profiler::PySpy];
+
+/// A profiler at work.
+pub struct Run {
+    profiler: Profiler,
+    child: Child,
+    /// Where it writes what: the profile, our `--stats`, and its messages.
+    directory: PathBuf,
+}
+
+impl Profiler {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ours => "pyprof-ebpf",
+            Self::PySpy => "py-spy 0.4.3",
+            Self::Austin => "austin 4.0.0",
+        }
+    }
+
+    /// Starts it for that many seconds.
+    pub fn start(
+        self,
+        binary: &Path,
+        target: Target,
+        rate_hz: u32,
+        seconds: u64,
+        directory: &Path,
+    ) -> Result<Run> {
+        let mut command = match self {
+            Self::Ours => ours(binary, target),
+            Self::PySpy => py_spy(target),
+            Self::Austin => austin(target),
+        };
+        match self {
+            Self::Ours | Self::PySpy => {
+                command.args(["-r", &rate_hz.to_string(), "-d", &seconds.to_string()])
+            }
+            Self::Austin => {
+                let interval = format!("{}us", 1_000_000 / rate_hz);
+                command.args(["-i", &interval, "-x", &seconds.to_string()])
+            }
+        };
+        match self {
+            Self::Ours => {
+                command.args(["-f", "collapsed", "--stats"]);
+                command.arg(directory.join("stats"));
+            }
+            Self::PySpy => {
+                command.args(["-f", "raw"]);
+            }
+            Self::Austin => {}
+        }
+        let messages = File::create(directory.join("messages"))?;
+        let child = command
+            .arg("-o")
+            .arg(directory.join("profile"))
+            .stdin(Stdio::null())
+            .stdout(messages.try_clone()?)
+            .stderr(messages)
+            .spawn()
+            .with_context(|| format!("cannot run {}", shell::display(&command)))?;
+        Ok(Run {
+            profiler: self,
+            child,
+            directory: directory.to_owned(),
+        })
+    }
+}
+
+fn ours(binary: &Path, target: Target) -> Command {
+    let mut command = Command::new(binary);
+    match target {
+        Target::Process(pid) => command.args(["-p", &pid.to_string()]),
+        Target::Family(_) => command.arg("--all-python"),
+    };
+    command
+}
+
+fn py_spy(target: Target) -> Command {
+    let mut command = Command::new(setup::peers_path().join("bin/py-spy"));
+    command.arg("record");
+    match target {
+        Target::Process(pid) => command.args(["-p", &pid.to_string()]),
+        Target::Family(pid) => command.args(["--subprocesses", "-p", &pid.to_string()]),
+    };
+    command
+}
+
+/// It is linked against a newer libc than most hosts have: it is run by the loader, and with the
+/// libraries, of the newer root file system.
+fn austin(target: Target) -> Command {
+    let root = setup::forky();
+    let mut command = Command::new(root.join("usr/lib64/ld-linux-x86-64.so.2"));
+    command
+        .arg("--library-path")
+        .arg(root.join("usr/lib/x86_64-linux-gnu"))
+        .arg(setup::peers_path().join("bin/austin"))
+        // On-CPU stacks only, as the other two.
+        .arg("-c");
+    match target {
+        Target::Process(pid) => command.args(["-p", &pid.to_string()]),
+        Target::Family(pid) => command.args(["-C", "-p", &pid.to_string()]),
+    };
+    command
+}
+
+impl Run {
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits for its end; returns how many samples it says it took.
+    pub fn finish(mut self) -> Result<u64> {
+        let status = self.child.wait()?;
+        let messages = fs::read(self.directory.join("messages"))?;
+        let messages = String::from_utf8_lossy(&messages);
+        // austin's status is 254 even where all went well.
+        ensure!(
+            status.success() || self.profiler == Profiler::Austin,
+            "{} ended with {status}: {messages}",
+            self.profiler.name()
+        );
+        let samples = match self.profiler {
+            Profiler::Ours => {
+                let stats: Value =
+                    serde_json::from_slice(&fs::read(self.directory.join("stats"))?)?;
+                stats["samples"]["delivered"].as_u64()
+            }
+            // "Samples: 2999 Errors: 0"
+            Profiler::PySpy => number_after(&messages, "Samples: "),
+            // "Error rate . . . 0/2636", with escapes for colour between.
+            Profiler::Austin => messages
+                .split_once("Error rate")
+                .and_then(|(_, rest)| number_after(rest, "/")),
+        };
+        samples
+            .with_context(|| format!("{} does not say how many: {messages}", self.profiler.name()))
+    }
+
+    /// The profile that it wrote.
+    pub fn profile(directory: &Path) -> Result<Vec<u8>> {
+        fs::read(directory.join("profile")).context("no profile was written")
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        // Both fail only where it has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn number_after(text: &str, mark: &str) -> Option<u64> {
+    let (_, rest) = text.split_once(mark)?;
+    let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
+    digits.parse().ok()
+}
