@@ -102,35 +102,34 @@ pub fn go_on(ctx: &PerfEventContext, scratch: &mut Scratch, stage: u32) {
     end(Outcome::TailCallFailed);
 }
 
-/// The time that this firing of the event stands for, in ns.
+/// How many periods this firing of the event stands for.
 ///
 /// The CPU clock fires on a fixed grid. A firing that comes late, or follows some that never came (the
-/// hypervisor held the CPU, the kernel throttled the event), stands for all periods since the last, so
-/// that the sum over a CPU is the time that has passed.
+/// hypervisor held the CPU, the kernel throttled the event), stands for all periods since the last.
 #[inline(always)]
-fn weigh(now: u64) -> u64 {
+fn periods(now: u64) -> u32 {
     let period = config::PERIOD_NS.load();
     if config::WEIGH_BY_CLOCK.load() == 0 || period == 0 {
-        return period;
+        return 1;
     }
     let Some(clock) = maps::CLOCK.get_ptr_mut(0) else {
-        return period;
+        return 1;
     };
     // SAFETY: per-CPU memory that only this program uses.
     let clock = unsafe { &mut *clock };
     if clock.origin == 0 {
         // Half a period early, so that neither a late first firing nor a late one after it crosses the grid.
         clock.origin = now - period / 2;
-        return period;
+        return 1;
     }
     let periods = (now - clock.origin) / period;
     let passed = periods - clock.periods;
     clock.periods = periods;
     // A gap of over a second is no time that this thread ran: the machine was suspended.
     if passed * period > 1_000_000_000 {
-        period
+        1
     } else {
-        passed * period
+        passed as u32
     }
 }
 
@@ -139,7 +138,7 @@ fn weigh(now: u64) -> u64 {
 pub fn sample(ctx: PerfEventContext) -> u32 {
     // SAFETY: has no preconditions.
     let now = unsafe { bpf_ktime_get_ns() };
-    let weight = weigh(now);
+    let periods = periods(now);
     let ids = bpf_get_current_pid_tgid();
     let (pid, tid) = ((ids >> 32) as u32, ids as u32);
     if tid == 0 {
@@ -170,7 +169,7 @@ pub fn sample(ctx: PerfEventContext) -> u32 {
         kind: kind::SAMPLE,
         // SAFETY: has no preconditions.
         cpu: unsafe { bpf_get_smp_processor_id() } as u16,
-        flags: 0,
+        periods,
         time: now,
         generation: process.generation,
         stack: 0,
@@ -178,7 +177,7 @@ pub fn sample(ctx: PerfEventContext) -> u32 {
         cgroup: unsafe { bpf_get_current_cgroup_id() },
         pid,
         tid,
-        weight,
+        runtime: 0,
     };
     scratch.code_type = process.code_type;
     scratch.interpreters = process.interpreters;
@@ -189,6 +188,9 @@ pub fn sample(ctx: PerfEventContext) -> u32 {
     let thread_pointer = (task + u64::from(config::TASK_THREAD_POINTER.load())) as *const u64;
     // SAFETY: the helper checks the address.
     scratch.thread_pointer = unsafe { bpf_probe_read_kernel(thread_pointer) }.unwrap_or(0);
+    let runtime = (task + u64::from(config::TASK_RUNTIME.load())) as *const u64;
+    // SAFETY: the helper checks the address.
+    scratch.sample.runtime = unsafe { bpf_probe_read_kernel(runtime) }.unwrap_or(0);
 
     if let Some(entry) = thread_entry(tid) {
         if entry.tid == tid && entry.generation == process.generation {
@@ -333,8 +335,8 @@ fn stop(ctx: &PerfEventContext, scratch: &mut Scratch, mark: u32) {
 /// Begins the walk of the thread whose state is in the window.
 #[inline(always)]
 fn start_walk(ctx: &PerfEventContext, scratch: &mut Scratch, layout: &Layout) {
-    scratch.walk = match walk::first_frame(&UserMemory, layout, &scratch.window) {
-        Ok(frame) => Walk::from(frame, scratch.sample.generation, scratch.code_type),
+    scratch.walk = match walk::start(&UserMemory, layout, &scratch.window) {
+        Ok(start) => Walk::from(start, scratch.sample.generation, scratch.code_type),
         Err(_) => Walk::without_frames(mark::UNREADABLE, scratch.sample.generation),
     };
     scratch.stretch.clear();

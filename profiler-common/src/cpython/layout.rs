@@ -88,8 +88,12 @@ pub struct Layout {
     /// Mask applied to the 4-byte word at `thread_active` (its bit `active`): not 0 while a thread is attached.
     pub thread_active_mask: u32,
 
-    /// `_PyCFrame.current_frame` (3.11, 3.12).
+    /// `_PyCFrame.current_frame` (3.11, 3.12; [`feature::CFRAME`]).
     pub cframe_current_frame: u16,
+    /// `_PyCFrame.previous` ([`feature::CFRAME`]).
+    pub cframe_previous: u16,
+    /// `is_entry` of a frame (1 byte; 3.11), or 0 where shims mark the entries instead.
+    pub frame_is_entry: u16,
     /// Bytes of a frame to read so that all `frame_*` fields are covered.
     pub frame_span: u16,
     /// `f_code` / `f_executable`.
@@ -155,7 +159,7 @@ pub struct Layout {
     /// The bit of `ascii` in `state`.
     pub unicode_ascii_bit: u8,
     /// Explicit padding.
-    pub padding: [u8; 5],
+    pub padding: [u8; 1],
 }
 
 // The BPF program reads this structure from a map: a change of size must be seen on both sides.

@@ -48,17 +48,45 @@ pub struct Walk {
     pub seed: u64,
     /// Address of `PyCode_Type`, what a code object's `ob_type` must be; 0: not checked.
     pub code_type: u64,
+    /// The frame that the interpreter's newest run on the C stack was entered from, until that entry has
+    /// been come past; see [`Start`].
+    pub entered_from: u64,
+    /// Whether the entry has yet to be come past.
+    pub unproven: u64,
+}
+
+/// Where a walk begins.
+///
+/// Up to 3.12 the newest frame hangs on a `_PyCFrame` on the C stack, and `_PyEval_EvalFrameDefault` links
+/// that to the thread before it has filled in the frame (CPython 3.11 and 3.12, `Python/ceval.c`). A sample
+/// in between meets whatever was on the stack: a frame that has long returned, or garbage. What tells
+/// the two apart: the frame at which this run of the interpreter was entered must follow on the frame that
+/// the run before it is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Start {
+    /// The newest frame; 0: none.
+    pub frame: u64,
+    /// The frame that the run before is in; None where there is nothing to prove.
+    pub entered_from: Option<u64>,
 }
 
 impl Walk {
     /// A walk that begins at a frame; `seed` and `code_type` as in [`Walk`].
+    #[inline(always)]
     #[must_use]
-    pub const fn from(frame: u64, seed: u64, code_type: u64) -> Self {
+    pub const fn from(start: Start, seed: u64, code_type: u64) -> Self {
+        let frame = start.frame;
+        let (entered_from, unproven) = match start.entered_from {
+            Some(frame) => (frame, 1),
+            None => (0, 0),
+        };
         Self {
             next: frame,
             hash: seed,
             seed,
             code_type,
+            entered_from,
+            unproven,
             depth: 0,
             marks: if frame == 0 { mark::NO_FRAME } else { 0 },
         }
@@ -74,6 +102,8 @@ impl Walk {
             marks: mark,
             seed,
             code_type: 0,
+            entered_from: 0,
+            unproven: 0,
         }
     }
 
@@ -107,6 +137,16 @@ impl Walk {
         code::mix(self.hash, self.marks as u64) | 1
     }
 
+    /// Begins again at the frame that the interpreter was entered from: what was met so far is stale.
+    #[inline(always)]
+    const fn start_again(&mut self) {
+        self.next = self.entered_from;
+        self.hash = self.seed;
+        self.depth = 0;
+        self.marks = if self.next == 0 { mark::NO_FRAME } else { 0 };
+        self.unproven = 0;
+    }
+
     /// Notes that the walk ended early, and ends it.
     #[inline(always)]
     pub const fn stop(&mut self, mark: u32) {
@@ -133,17 +173,33 @@ impl Walk {
     }
 }
 
-/// The frame that a thread is in, given its state in `window`; 0 where it runs no Python code.
+/// Where the walk of a thread begins, given its state in `window`.
 ///
 /// # Errors
 /// [`Fault`] where the indirection of 3.11 and 3.12 cannot be read.
 #[inline(always)]
-pub fn first_frame<M: Memory>(memory: &M, layout: &Layout, window: &Window) -> Result<u64, Fault> {
+pub fn start<M: Memory>(memory: &M, layout: &Layout, window: &Window) -> Result<Start, Fault> {
     let frame = window.u64(layout.thread_frame);
     if layout.features & feature::CFRAME == 0 || frame == 0 {
-        return Ok(frame);
+        return Ok(Start {
+            frame,
+            entered_from: None,
+        });
     }
-    memory.read_word(frame.wrapping_add(u64::from(layout.cframe_current_frame)))
+    let newest = u64::from(layout.cframe_current_frame);
+    let previous = memory.read_word(frame.wrapping_add(u64::from(layout.cframe_previous)))?;
+    let frame = memory.read_word(frame.wrapping_add(newest))?;
+    if previous == 0 {
+        return Ok(Start {
+            frame,
+            entered_from: None,
+        });
+    }
+    let entered_from = memory.read_word(previous.wrapping_add(newest))?;
+    Ok(Start {
+        frame,
+        entered_from: Some(entered_from),
+    })
 }
 
 /// Reads one frame and goes on to its caller. Whether there is more to walk.
@@ -156,15 +212,32 @@ pub fn step<M: Memory>(
     walk: &mut Walk,
     frames: &mut Frames,
 ) -> bool {
-    let frame = walk.next;
-    if frame == 0 {
-        return false;
+    if walk.next != 0 {
+        visit(memory, layout, window, stretch, walk, frames);
     }
+    if walk.next == 0 && walk.unproven != 0 {
+        // The chain ended before the entry: it never was the chain of this thread's newest frame.
+        walk.start_again();
+    }
+    walk.next != 0
+}
+
+/// Reads the frame at `walk.next`.
+#[inline(always)]
+fn visit<M: Memory>(
+    memory: &M,
+    layout: &Layout,
+    window: &mut Window,
+    stretch: &mut Stretch,
+    walk: &mut Walk,
+    frames: &mut Frames,
+) {
+    let frame = walk.next;
     // Frames lie together from 3.11 on, where they also say who owns them.
     let together = layout.features & feature::OWNER != 0;
     let Ok(at) = stretch.hold(memory, frame, u32::from(layout.frame_span), together) else {
         walk.stop(mark::UNREADABLE);
-        return false;
+        return;
     };
     let copy = stretch.copy();
     walk.next = copy.u64(at.wrapping_add(layout.frame_previous));
@@ -172,53 +245,59 @@ pub fn step<M: Memory>(
     if walk.next == frame {
         walk.stop(mark::ROOT_LOST);
     }
-    let owner = if layout.features & feature::OWNER == 0 {
-        0
-    } else {
+    let owner = if together {
         copy.u8(at.wrapping_add(layout.frame_owner))
+    } else {
+        0
     };
-    if layout.shim_owners & (1u8 << (owner & 7)) != 0 {
-        return walk.next != 0;
+    let is_shim = layout.shim_owners & (1u8 << (owner & 7)) != 0;
+    if walk.unproven != 0 {
+        let is_entry = if layout.frame_is_entry == 0 {
+            is_shim
+        } else {
+            copy.u8(at.wrapping_add(layout.frame_is_entry)) != 0
+        };
+        if is_entry {
+            if walk.next != walk.entered_from {
+                walk.start_again();
+                return;
+            }
+            walk.unproven = 0;
+        }
+    }
+    if is_shim {
+        return;
     }
     let address = copy.u64(at.wrapping_add(layout.frame_code)) & !u64::from(layout.code_tag);
     let at_instruction = at.wrapping_add(layout.frame_instruction);
     let instruction = match layout.instruction {
         instruction::LASTI_BYTES => copy.u32(at_instruction) as i32,
         instruction::LASTI_UNITS => (copy.u32(at_instruction) as i32).wrapping_mul(2),
-        _ => copy
-            .u64(at_instruction)
-            .wrapping_sub(address.wrapping_add(u64::from(layout.code_instructions)))
-            as i32,
+        _ => {
+            let begin = address.wrapping_add(u64::from(layout.code_instructions));
+            copy.u64(at_instruction).wrapping_sub(begin) as i32
+        }
     };
-    match code::identify(memory, layout, walk.code_type, walk.seed, address, window) {
-        CodeState::NotCode => {}
+    let key = match code::identify(memory, layout, walk.code_type, walk.seed, address, window) {
+        CodeState::NotCode => return,
         CodeState::Code(key) => {
-            if !is_incomplete(memory, layout, owner, address, instruction) {
-                walk.push(
-                    StackFrame {
-                        key,
-                        address,
-                        instruction,
-                        padding: 0,
-                    },
-                    frames,
-                );
+            if is_incomplete(memory, layout, owner, address, instruction) {
+                return;
             }
+            key
         }
         // The frame is real, only its code object is not present: user space may still read it.
-        CodeState::Unreadable(key) => {
-            walk.push(
-                StackFrame {
-                    key,
-                    address,
-                    instruction,
-                    padding: 0,
-                },
-                frames,
-            );
-        }
-    }
-    walk.next != 0
+        CodeState::Unreadable(key) => key,
+    };
+    walk.push(
+        StackFrame {
+            key,
+            address,
+            instruction,
+            padding: 0,
+        },
+        frames,
+    );
 }
 
 /// Whether a frame was pushed but has not come past its first traceable instruction: not yet a call

@@ -125,7 +125,10 @@ pub fn check(layout: &Layout) -> Result<(), String> {
         window,
     )?;
 
+    within("the outer C frame", layout.cframe_previous, 8, 0, window)?;
+
     let span = layout.frame_span;
+    within("the frame's entry mark", layout.frame_is_entry, 1, 0, span)?;
     within("the frame's code", layout.frame_code, 8, 0, span)?;
     within("the previous frame", layout.frame_previous, 8, 0, span)?;
     let bytes = match layout.instruction {

@@ -5,9 +5,10 @@ use std::{collections::HashMap, sync::Arc};
 use profiler_common::{
     outcome::Outcome,
     process::Process as KernelProcess,
-    record::{Lifecycle, Sample, Stack, StackFrame, Thread, mark},
+    record::{Lifecycle, Sample, Stack, StackFrame, Thread, kind, mark},
 };
 
+use super::weigh::{Scale, ThreadKey};
 use crate::{
     host::process::Description,
     interpreter::process::Interpreter,
@@ -115,6 +116,10 @@ pub struct Collector {
     pub threads: HashMap<(u64, u32), SeenThread>,
     /// By registration, thread id and stack.
     pub tallies: HashMap<(u64, u32, u64), Tally>,
+    /// Turns samples into time.
+    pub scale: Scale,
+    /// The sampling period (ns).
+    pub period_ns: u64,
     /// Records that could not be read.
     pub malformed: u64,
     by_generation: HashMap<u64, usize>,
@@ -123,6 +128,15 @@ pub struct Collector {
 }
 
 impl Collector {
+    /// Nothing has arrived yet; samples are taken each `period_ns`.
+    #[must_use]
+    pub fn new(period_ns: u64) -> Self {
+        Self {
+            period_ns,
+            ..Self::default()
+        }
+    }
+
     /// Adds a process.
     pub fn track(&mut self, process: Tracked) {
         if process.generation != 0 {
@@ -175,7 +189,24 @@ impl Collector {
             .entry((sample.generation, sample.tid, sample.stack))
             .or_default();
         tally.count += 1;
-        tally.weight_ns += sample.weight;
+        let (thread, tallies) = ((sample.generation, sample.tid), &mut self.tallies);
+        self.scale.sample(
+            thread,
+            sample.stack,
+            sample.periods,
+            sample.runtime,
+            self.period_ns,
+            |stack, ns| add_weight(tallies, thread, stack, ns),
+        );
+    }
+
+    /// Closes the account of a thread that has ended, or of one that lives on when recording ends.
+    pub fn settle(&mut self, thread: ThreadKey, runtime: Option<u64>) {
+        let tallies = &mut self.tallies;
+        self.scale
+            .end(thread, runtime, self.period_ns, |stack, ns| {
+                add_weight(tallies, thread, stack, ns);
+            });
     }
 
     fn stack(&mut self, stack: &Stack, frames: &[StackFrame]) {
@@ -262,6 +293,7 @@ impl Collector {
     }
 
     fn exit(&mut self, exit: &Lifecycle) {
+        self.settle((exit.generation, exit.tid), Some(exit.cpu));
         if exit.last == 1 {
             self.end(exit);
         } else {
@@ -270,6 +302,9 @@ impl Collector {
     }
 
     fn end(&mut self, record: &Lifecycle) {
+        if record.kind == kind::EXEC {
+            self.settle((record.generation, record.tid), Some(record.cpu));
+        }
         let activity = self.activity.entry(record.generation).or_default();
         activity.ended = Some(record.cpu);
         activity.counters = Some(Counters {
@@ -319,4 +354,16 @@ impl Collector {
             .or(process.cpu_end)?;
         Some((rest + exited).saturating_sub(process.cpu_begin))
     }
+}
+
+fn add_weight(
+    tallies: &mut HashMap<(u64, u32, u64), Tally>,
+    (generation, tid): ThreadKey,
+    stack: u64,
+    ns: u64,
+) {
+    tallies
+        .entry((generation, tid, stack))
+        .or_default()
+        .weight_ns += ns;
 }

@@ -6,6 +6,7 @@ pub mod discovery;
 mod finish;
 mod names;
 mod wait;
+mod weigh;
 
 use std::{
     collections::HashMap,
@@ -144,7 +145,7 @@ impl Recording {
         }
         Ok(Self {
             discovery: Discovery::new(options.scope.clone()),
-            collector: Collector::default(),
+            collector: Collector::new(kernel::period_ns(options.rate_hz)),
             layouts: HashMap::new(),
             launched,
             started: SystemTime::now(),
@@ -276,6 +277,7 @@ impl Recording {
             }
             before = collector.processes.len();
         });
+        self.collector.scale.tidy();
         if self.options.thread_names {
             self.names.ask(&mut self.collector);
         }
@@ -308,7 +310,10 @@ impl Recording {
                 match self.layout(&interpreter.layout)? {
                     Some(layout) => {
                         tracked.generation = monotonic_ns();
-                        tracked.cpu_begin = host::process::cpu_ns(pid).unwrap_or(0);
+                        for (tid, ns) in host::process::cpu_by_thread(pid) {
+                            tracked.cpu_begin += ns;
+                            self.collector.scale.begin((tracked.generation, tid), ns);
+                        }
                         let process = kernel_process(
                             &interpreter,
                             layout,
@@ -362,10 +367,23 @@ impl Recording {
         let duration = self.sampling_since.elapsed();
         let run_time = self.kernel.run_time();
         self.kernel.stop()?;
+        let mut runtimes = HashMap::new();
         for process in &mut self.collector.processes {
-            process.cpu_end = host::process::cpu_ns(process.pid);
+            let threads = host::process::cpu_by_thread(process.pid);
+            if !threads.is_empty() {
+                process.cpu_end = Some(threads.iter().map(|&(_, ns)| ns).sum());
+            }
+            runtimes.extend(
+                threads
+                    .into_iter()
+                    .map(|(tid, ns)| ((process.generation, tid), ns)),
+            );
         }
         self.drain();
+        for thread in self.collector.scale.threads() {
+            self.collector
+                .settle(thread, runtimes.get(&thread).copied());
+        }
         if self.options.thread_names {
             Names::ask_all(&mut self.collector);
         }
