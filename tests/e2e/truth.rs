@@ -7,7 +7,7 @@ use end_to_end::{
     check::{Failures, is_within, names, number, paths, reused, sites},
     collapsed::Stack,
     environment::Turn,
-    together::{self, Profiled, RATE_HZ, Set, Together},
+    together::{self, Profiled, Set, Together},
 };
 
 /// Sums of samples are to be the kernel's CPU time, this near.
@@ -138,11 +138,9 @@ fn cpu_times_agree(together: &Together, program: &str) -> Result<()> {
     let recorded = together
         .cpu
         .between(profiled.pid, stats.started, stats.ended())?;
-    let ledger = stats
-        .process(profiled.pid)?
-        .cpu_s
-        .context("no CPU time in the ledger")?;
-    let samples = number(profiled.profile.samples()) / f64::from(RATE_HZ);
+    let process = stats.process(profiled.pid)?;
+    let ledger = process.cpu_s.context("no CPU time in the ledger")?;
+    let samples = process.sampled_s;
     ensure!(
         is_within(ledger, recorded, CPU_TOLERANCE) && is_within(samples, recorded, CPU_TOLERANCE),
         "samples {samples:.3} s, ledger {ledger:.3} s, kernel {recorded:.3} s"

@@ -77,6 +77,8 @@ pub struct Process {
     pub cgroup: Option<String>,
     /// Its samples.
     pub samples: Samples,
+    /// What its samples weigh, in seconds.
+    pub sampled_s: f64,
     /// CPU time that the kernel accounted to it while profiled, in seconds.
     pub cpu_s: Option<f64>,
     /// `profiled`, or why not.
