@@ -50,7 +50,7 @@ const _: () =
 // `capture`, `pieces` once more, and `finish` still follow.
 const _: () = assert!(CAPTURE_UNTIL + 3 < 32);
 
-/// How long a thread without Python state is not searched for again (ns).
+/// How long a thread without Python state, or without the GIL, is not searched for again (ns).
 const RETRY_NS: u64 = 10_000_000;
 
 /// The process of the current thread, if it is under profile.
@@ -208,6 +208,8 @@ pub fn sample(ctx: PerfEventContext) -> u32 {
                 )
                 .is_ok()
                 && threads::matches(layout, scratch.thread_pointer, &scratch.window)
+                // Without the GIL it may be the wrong one of several, but is not looked for each time.
+                && (threads::is_attached(layout, &scratch.window) || now < entry.retry)
             {
                 start_walk(&ctx, scratch, layout);
                 return 0;

@@ -134,7 +134,7 @@ pub struct ThreadEntry {
     pub generation: u64,
     /// Address of the thread state; 0: it has none.
     pub state: u64,
-    /// For a thread without state: when to search again (ns).
+    /// For a thread without state, or without the GIL: when to search again (ns).
     pub retry: u64,
     /// Thread id.
     pub tid: u32,

@@ -289,10 +289,11 @@ impl Running {
 }
 
 fn ledger(path: &Path) -> Result<Option<Stats>> {
-    if !path.exists() {
-        return Ok(None);
+    // Opened before recording and written after: a run that was killed leaves it empty.
+    match fs::read_to_string(path) {
+        Ok(text) if !text.is_empty() => Stats::parse(&text).map(Some),
+        _ => Ok(None),
     }
-    Stats::parse(&fs::read_to_string(path)?).map(Some)
 }
 
 /// A run that ended.

@@ -29,16 +29,18 @@ pub enum SearchStep {
     Unreadable,
 }
 
-/// Whether the thread state in `window` is that of the thread with this pointer, and attached where the
-/// layout can tell.
+/// Whether the thread state in `window` is that of the thread with this pointer.
 #[inline(always)]
 #[must_use]
 pub fn matches(layout: &Layout, thread_pointer: u64, window: &Window) -> bool {
-    window.u64(layout.thread_id) == thread_pointer && is_attached(layout, window)
+    window.u64(layout.thread_id) == thread_pointer
 }
 
+/// Whether the thread state in `window` is attached, as far as the layout can tell. One that is not may
+/// be that of a thread which has let go of the GIL, or one of several that a thread has.
 #[inline(always)]
-fn is_attached(layout: &Layout, window: &Window) -> bool {
+#[must_use]
+pub fn is_attached(layout: &Layout, window: &Window) -> bool {
     layout.features & feature::THREAD_ACTIVE == 0
         || window.u32(layout.thread_active) & layout.thread_active_mask != 0
 }
@@ -104,12 +106,15 @@ pub fn step<M: Memory>(
     search: &mut Search,
 ) -> SearchStep {
     if search.thread == 0 {
-        let Ok(next) = memory.read_word(
-            search
-                .interpreter
-                .wrapping_add(u64::from(layout.interpreter_next)),
-        ) else {
-            return SearchStep::Unreadable;
+        let at = search
+            .interpreter
+            .wrapping_add(u64::from(layout.interpreter_next));
+        let next = match memory.read_word(at) {
+            Ok(next) => next,
+            // A page of the main interpreter's state that nobody has touched yet is not present: there
+            // is no further interpreter.
+            Err(Fault) if search.candidate != 0 => 0,
+            Err(Fault) => return SearchStep::Unreadable,
         };
         if next == 0 {
             return finish(memory, layout, window, search);

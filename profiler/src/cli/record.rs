@@ -4,7 +4,10 @@ use std::{
     ffi::OsString,
     io::{self, IsTerminal, Write, stderr},
     process::ExitStatus,
-    sync::{Arc, atomic::AtomicBool},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use signal_hook::{consts::signal, flag};
@@ -18,7 +21,7 @@ use crate::{
     kernel::KernelError,
     output::{self, summary},
     profile::model::Profile,
-    recording::{self, Recording, discovery::Scope},
+    recording::{self, Recording, command::Launched, discovery::Scope},
     ui::progress,
 };
 
@@ -68,10 +71,20 @@ impl From<recording::Error> for Failure {
 
 impl From<KernelError> for Failure {
     fn from(error: KernelError) -> Self {
-        match error {
-            KernelError::NoObject => Self::Failed(error.to_string()),
-            _ => Self::Refused(error.to_string()),
-        }
+        let release = host::identity::kernel_release();
+        let hint = match &error {
+            KernelError::NoObject => return Self::Failed(error.to_string()),
+            KernelError::Btf(_) => format!(
+                "kernel {release} does not describe its types: a kernel built with CONFIG_DEBUG_INFO_BTF=y is needed, as distributions build theirs from 5.10 on"
+            ),
+            KernelError::Perf { .. } => format!(
+                "kernel.perf_event_paranoid is {}; in a container, performance events may be forbidden by seccomp: allow perf_event_open, or run on the host",
+                permission::paranoid()
+                    .map_or_else(|| "unknown".to_owned(), |level| level.to_string())
+            ),
+            _ => format!("this is kernel {release}: Linux 5.10 or newer is needed"),
+        };
+        Self::Refused(format!("{error}\nhint: {hint}"))
     }
 }
 
@@ -123,14 +136,15 @@ pub fn run(config: Config, words: &[OsString]) -> Result<Option<ExitStatus>, Fai
     if config.command.is_empty() && recording.has_nothing_to_wait_for() {
         return Err(nothing_found(&recording, &config.scope));
     }
-    if !config.quiet && recording.profiled() == 0 && config.command.is_empty() {
+    let is_watched = !config.quiet && stderr().is_terminal();
+    if is_watched && recording.profiled() == 0 && config.command.is_empty() {
         say("no Python process runs yet: waiting for one");
     }
     let mut line = progress::Line::new(!config.quiet, config.duration);
     let outcome = recording.run(&stop, |progress| line.show(progress));
     line.clear();
     outcome?;
-    let recorded = recording.finish()?;
+    let mut recorded = recording.finish()?;
     let profile = recorded.profile;
     if profile.processes.is_empty() && config.command.is_empty() {
         return Err(Failure::NothingFound(
@@ -143,9 +157,14 @@ pub fn run(config: Config, words: &[OsString]) -> Result<Option<ExitStatus>, Fai
             "the ledger does not balance: this is a defect, please report it with the output of --stats",
         );
     }
+    // From now on the first signal ends this program.
+    stop.store(true, Ordering::Relaxed);
+    if is_watched && recorded.launched.as_mut().is_some_and(Launched::is_running) {
+        say("waiting for the command to end");
+    }
     recorded
         .launched
-        .map(|launched| launched.wait())
+        .map(Launched::wait)
         .transpose()
         .map_err(|error| Failure::Failed(error.to_string()))
 }

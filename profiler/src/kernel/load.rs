@@ -32,18 +32,16 @@ pub enum KernelError {
     #[error("this build has no eBPF program in it: build it with `cargo xtask build`")]
     NoObject,
     /// The kernel does not describe its types.
-    #[error(
-        "{0}; a kernel with CONFIG_DEBUG_INFO_BTF=y is needed (5.10 or newer of any distribution)"
-    )]
+    #[error(transparent)]
     Btf(#[from] BtfError),
     /// The kernel refused the object or its maps.
-    #[error("the kernel refused the eBPF maps: {0}")]
+    #[error("the kernel refused the eBPF maps: {}", root_cause(.0))]
     Maps(#[from] aya::EbpfError),
     /// A map could not be used.
     #[error("eBPF map: {0}")]
     Map(#[from] MapError),
     /// The verifier refused a program.
-    #[error("the kernel refused the eBPF program `{name}`: {error}")]
+    #[error("the kernel refused the eBPF program `{name}`: {}", root_cause(error))]
     Load {
         /// The program's name.
         name: &'static str,
@@ -51,7 +49,7 @@ pub enum KernelError {
         error: ProgramError,
     },
     /// A program could not be attached.
-    #[error("cannot attach the eBPF program `{name}`: {error}")]
+    #[error("cannot attach the eBPF program `{name}`: {}", root_cause(error))]
     Attach {
         /// The program's name.
         name: &'static str,
@@ -59,7 +57,7 @@ pub enum KernelError {
         error: ProgramError,
     },
     /// The sampling event could not be opened.
-    #[error("cannot open the sampling event on CPU {cpu}: {error}")]
+    #[error("cannot open the sampling event on CPU {cpu}: {}", root_cause(error))]
     Perf {
         /// The CPU.
         cpu: u32,
@@ -130,11 +128,7 @@ impl Kernel {
         // Nothing in the object is relocated against the kernel's types.
         loader
             .btf(None)
-            .verifier_log_level(if std::env::var_os("VLOG").is_some() {
-                VerifierLogLevel::DEBUG | VerifierLogLevel::STATS
-            } else {
-                VerifierLogLevel::DISABLE
-            });
+            .verifier_log_level(VerifierLogLevel::DISABLE);
         let (by_clock, every_exec) = (
             u32::from(options.clock == Clock::CpuClock),
             u32::from(options.every_exec),
@@ -374,6 +368,20 @@ pub const fn period_ns(rate_hz: u64) -> u64 {
     } else {
         period
     }
+}
+
+/// What is at the bottom of an error, on one line: the layers above repeat it.
+fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause
+        .to_string()
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .to_owned()
 }
 
 struct TaskOffsets {
