@@ -12,6 +12,8 @@ use end_to_end::{
 
 /// Sums of samples are to be the kernel's CPU time, this near.
 const CPU_TOLERANCE: f64 = 0.02;
+/// At most one sample in so many may be without a stack.
+const UNKNOWN_ONE_IN: u64 = 200;
 /// Below so many samples a check says nothing.
 const LEAST_SAMPLES: u64 = 300;
 
@@ -35,9 +37,16 @@ fn on_each(set: Set, program: &str, check: impl Fn(&Profiled) -> Result<()>) -> 
 
 fn paths_are_kept(profiled: &Profiled) -> Result<()> {
     let known: Vec<Vec<String>> = profiled.fact("paths")?;
-    let impossible = paths::impossible(&profiled.profile, &known);
+    let mut profile = profiled.profile.clone();
+    let unknown = paths::take_unknown(&mut profile);
+    let impossible = paths::impossible(&profile, &known);
     ensure!(impossible.samples == 0, "{impossible:#?}");
-    let met = paths::met(&profiled.profile, &known);
+    ensure!(
+        unknown * UNKNOWN_ONE_IN <= profile.samples(),
+        "{unknown} samples without a stack beside {}",
+        profile.samples()
+    );
+    let met = paths::met(&profile, &known);
     ensure!(met * 2 > known.len(), "only {met} paths of {}", known.len());
     Ok(())
 }

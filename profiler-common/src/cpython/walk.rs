@@ -48,26 +48,22 @@ pub struct Walk {
     pub seed: u64,
     /// Address of `PyCode_Type`, what a code object's `ob_type` must be; 0: not checked.
     pub code_type: u64,
-    /// The frame that the interpreter's newest run on the C stack was entered from, until that entry has
-    /// been come past; see [`Start`].
-    pub entered_from: u64,
-    /// Whether the entry has yet to be come past.
-    pub unproven: u64,
+    /// The `_PyCFrame` that the frames being walked hang on, until that is proven; else 0. See [`start`].
+    pub cframe: u64,
+    /// How many more `_PyCFrame`s may be tried.
+    pub attempts: u64,
 }
 
+/// How many `_PyCFrame`s are tried: the newest, and the one before it.
+const ATTEMPTS: u64 = 2;
+
 /// Where a walk begins.
-///
-/// Up to 3.12 the newest frame hangs on a `_PyCFrame` on the C stack, and `_PyEval_EvalFrameDefault` links
-/// that to the thread before it has filled in the frame (CPython 3.11 and 3.12, `Python/ceval.c`). A sample
-/// in between meets whatever was on the stack: a frame that has long returned, or garbage. What tells
-/// the two apart: the frame at which this run of the interpreter was entered must follow on the frame that
-/// the run before it is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Start {
     /// The newest frame; 0: none.
     pub frame: u64,
-    /// The frame that the run before is in; None where there is nothing to prove.
-    pub entered_from: Option<u64>,
+    /// The `_PyCFrame` that it hangs on; 0: it hangs on the thread itself.
+    pub cframe: u64,
 }
 
 impl Walk {
@@ -76,17 +72,13 @@ impl Walk {
     #[must_use]
     pub const fn from(start: Start, seed: u64, code_type: u64) -> Self {
         let frame = start.frame;
-        let (entered_from, unproven) = match start.entered_from {
-            Some(frame) => (frame, 1),
-            None => (0, 0),
-        };
         Self {
             next: frame,
             hash: seed,
             seed,
             code_type,
-            entered_from,
-            unproven,
+            cframe: start.cframe,
+            attempts: ATTEMPTS,
             depth: 0,
             marks: if frame == 0 { mark::NO_FRAME } else { 0 },
         }
@@ -102,8 +94,8 @@ impl Walk {
             marks: mark,
             seed,
             code_type: 0,
-            entered_from: 0,
-            unproven: 0,
+            cframe: 0,
+            attempts: 0,
         }
     }
 
@@ -137,14 +129,14 @@ impl Walk {
         code::mix(self.hash, self.marks as u64) | 1
     }
 
-    /// Begins again at the frame that the interpreter was entered from: what was met so far is stale.
+    /// Forgets what was met so far and goes on from another frame.
     #[inline(always)]
-    const fn start_again(&mut self) {
-        self.next = self.entered_from;
+    const fn start_again(&mut self, frame: u64, cframe: u64, mark: u32) {
+        self.next = frame;
         self.hash = self.seed;
         self.depth = 0;
-        self.marks = if self.next == 0 { mark::NO_FRAME } else { 0 };
-        self.unproven = 0;
+        self.marks = mark;
+        self.cframe = cframe;
     }
 
     /// Notes that the walk ended early, and ends it.
@@ -175,31 +167,60 @@ impl Walk {
 
 /// Where the walk of a thread begins, given its state in `window`.
 ///
+/// In 3.11 and 3.12 the newest frame hangs on a `_PyCFrame` on the C stack, and `_PyEval_EvalFrameDefault`
+/// links that to the thread before it has filled it in (CPython `Python/ceval.c`; compilers put the two
+/// several instructions apart). A sample in between meets whatever was on the stack: frames that have long
+/// returned, or garbage. What tells them apart: the frame at which this run of the interpreter was entered
+/// must follow on the frame that the run before it is in. A walk that comes to its first entry and finds
+/// another begins again with the run before; if that is no better, nothing is known of the stack.
+///
 /// # Errors
 /// [`Fault`] where the indirection of 3.11 and 3.12 cannot be read.
 #[inline(always)]
 pub fn start<M: Memory>(memory: &M, layout: &Layout, window: &Window) -> Result<Start, Fault> {
     let frame = window.u64(layout.thread_frame);
     if layout.features & feature::CFRAME == 0 || frame == 0 {
-        return Ok(Start {
-            frame,
-            entered_from: None,
-        });
+        return Ok(Start { frame, cframe: 0 });
     }
-    let newest = u64::from(layout.cframe_current_frame);
-    let previous = memory.read_word(frame.wrapping_add(u64::from(layout.cframe_previous)))?;
-    let frame = memory.read_word(frame.wrapping_add(newest))?;
-    if previous == 0 {
-        return Ok(Start {
-            frame,
-            entered_from: None,
-        });
-    }
-    let entered_from = memory.read_word(previous.wrapping_add(newest))?;
+    let newest = memory.read_word(frame.wrapping_add(u64::from(layout.cframe_current_frame)))?;
     Ok(Start {
-        frame,
-        entered_from: Some(entered_from),
+        frame: newest,
+        cframe: frame,
     })
+}
+
+/// Proves that the frames walked so far hang on `walk.cframe`, now that the run's first frame has been met
+/// (or the chain's end): or begins again with the run before. Whether they do.
+#[inline(always)]
+fn prove<M: Memory>(memory: &M, layout: &Layout, walk: &mut Walk) -> bool {
+    let unknown = |walk: &mut Walk| {
+        walk.start_again(0, 0, mark::UNREADABLE);
+        false
+    };
+    let Ok(before) = memory.read_word(walk.cframe.wrapping_add(u64::from(layout.cframe_previous)))
+    else {
+        return unknown(walk);
+    };
+    // The thread's own `root_cframe` has none before it, and no frame.
+    let frame = if before == 0 {
+        0
+    } else {
+        match memory.read_word(before.wrapping_add(u64::from(layout.cframe_current_frame))) {
+            Ok(frame) => frame,
+            Err(Fault) => return unknown(walk),
+        }
+    };
+    if walk.next == frame && walk.marks & (mark::UNREADABLE | mark::ROOT_LOST) == 0 {
+        walk.cframe = 0;
+        return true;
+    }
+    walk.attempts = walk.attempts.wrapping_sub(1);
+    if walk.attempts == 0 || before == 0 {
+        return unknown(walk);
+    }
+    let mark = if frame == 0 { mark::NO_FRAME } else { 0 };
+    walk.start_again(frame, before, mark);
+    false
 }
 
 /// Reads one frame and goes on to its caller. Whether there is more to walk.
@@ -215,9 +236,9 @@ pub fn step<M: Memory>(
     if walk.next != 0 {
         visit(memory, layout, window, stretch, walk, frames);
     }
-    if walk.next == 0 && walk.unproven != 0 {
-        // The chain ended before the entry: it never was the chain of this thread's newest frame.
-        walk.start_again();
+    if walk.next == 0 && walk.cframe != 0 {
+        // The chain ended before an entry was met.
+        prove(memory, layout, walk);
     }
     walk.next != 0
 }
@@ -251,18 +272,14 @@ fn visit<M: Memory>(
         0
     };
     let is_shim = layout.shim_owners & (1u8 << (owner & 7)) != 0;
-    if walk.unproven != 0 {
+    if walk.cframe != 0 {
         let is_entry = if layout.frame_is_entry == 0 {
             is_shim
         } else {
             copy.u8(at.wrapping_add(layout.frame_is_entry)) != 0
         };
-        if is_entry {
-            if walk.next != walk.entered_from {
-                walk.start_again();
-                return;
-            }
-            walk.unproven = 0;
+        if is_entry && !prove(memory, layout, walk) {
+            return;
         }
     }
     if is_shim {

@@ -32,6 +32,20 @@ impl Impossible {
     }
 }
 
+/// What a stack reads of which nothing is known.
+const UNREADABLE: &str = "[frames unreadable]";
+
+/// Takes out the stacks of which the profiler says that it knows nothing; how many samples they had.
+///
+/// That is no wrong stack. Up to 3.12 a thread's newest frame hangs on memory that the interpreter links
+/// before it fills it in, and a sample may come in between.
+pub fn take_unknown(profile: &mut Collapsed) -> u64 {
+    let is_unknown = |stack: &Stack| stack.names().eq([UNREADABLE]);
+    let samples = profile.samples_where(is_unknown);
+    profile.stacks.retain(|stack| !is_unknown(stack));
+    samples
+}
+
 /// The samples whose stack is not the beginning of one of the paths (function names, root first).
 #[must_use]
 pub fn impossible(profile: &Collapsed, paths: &[Vec<String>]) -> Impossible {

@@ -10,6 +10,16 @@ use crate::{paths, setup, shell};
 /// A line that begins with this and a number is the last that a guest says: the status of its tests.
 pub const STATUS: &str = "pyprof-vm: status ";
 
+/// The tests that are run. Those that compare times with the kernel's own account are left out: in an
+/// emulated machine the clock's interrupts come late and bunched.
+const TESTS: &[&str] = &[
+    "call_sites",
+    "generators",
+    "impossible_stacks",
+    "reused_code",
+    "split",
+];
+
 /// An interpreter to profile in the guest.
 pub struct Interpreter {
     /// As the tests call it.
@@ -112,7 +122,7 @@ mount -t bpf bpf /sys/fs/bpf
 export PYPROF_BINARY={profiler} PYPROF_TEST_PROGRAMS={programs}
 export PYPROF_TEST_INTERPRETERS={interpreters}
 uname -r
-{tests} --show-output --test-threads=1 2>&1
+{tests} --exact {names} --show-output --test-threads=1 2>&1
 echo \"{STATUS}$?\"
 # The kernel switches off at once, without a word; the output goes out first.
 sleep 1
@@ -123,5 +133,6 @@ sleep 60
         programs = word(&guest.programs),
         interpreters = shell::quote(&interpreters.join(",")),
         tests = word(&guest.tests),
+        names = TESTS.join(" "),
     )
 }
