@@ -75,7 +75,7 @@ fn pages_name_what_exists() -> Result<()> {
     for name in PAGES {
         let prose = prose(&page(name)?);
         ensure!(
-            prose.matches('`').count() % 2 == 0,
+            prose.matches('`').count().is_multiple_of(2),
             "{name}: a backtick has no partner"
         );
         let named: BTreeSet<&str> = paths_in_backticks(&prose)
