@@ -58,8 +58,8 @@ pub struct Sample {
     pub kind: u16,
     /// The CPU it was taken on.
     pub cpu: u16,
-    /// Reserved.
-    pub flags: u32,
+    /// How many periods of the sampling event this firing stands for: more than 1 where it came late.
+    pub periods: u32,
     /// When (ns, CLOCK_MONOTONIC).
     pub time: u64,
     /// Which registration of the process ([`crate::process::Process::generation`]).
@@ -72,8 +72,9 @@ pub struct Sample {
     pub pid: u32,
     /// Thread id in the initial pid namespace.
     pub tid: u32,
-    /// The time that the sample stands for, in ns.
-    pub weight: u64,
+    /// CPU time of the thread since it began, in ns, as the scheduler had accounted it by then: what the
+    /// samples weigh is made of its growth.
+    pub runtime: u64,
 }
 
 /// A stack met for the first time on a CPU; [`StackFrame`]s follow, leaf first: `leaf_frames` from the

@@ -13,7 +13,7 @@ use crate::{
     maps,
     output::{self, Wake},
     publish::kept_frame,
-    sample::{end, go_on, scratch},
+    sample::{CAPTURE_UNTIL, end, go_on, scratch},
     scratch::{Capture, INLINE_TABLE, INLINE_TEXT, MISSING_SLOTS, PIECE_BYTES, Scratch},
     user_memory::{UserMemory, read_bytes},
 };
@@ -22,8 +22,6 @@ use crate::{
 const CODES_PER_CALL: u32 = 8;
 /// Pieces that one program sends.
 const PIECES_PER_CALL: u32 = 32;
-/// Tail calls for code objects and pieces together.
-pub const CAPTURE_CALLS: u32 = 12;
 
 #[inline(always)]
 fn capture_buffer() -> Option<&'static mut Capture> {
@@ -41,27 +39,25 @@ pub fn capture(ctx: PerfEventContext) -> u32 {
     };
     for _ in 0..CODES_PER_CALL {
         if scratch.missing_next.get() >= scratch.missing_count.get() {
-            go_on(&ctx, stage::FINISH);
+            go_on(&ctx, scratch, stage::FINISH);
             return 0;
         }
         let next = scratch.missing_next.get() as usize;
         scratch.missing_next.set(next as u32 + 1);
         let index = scratch.missing[next & (MISSING_SLOTS - 1)];
         if capture_one(scratch, layout, buffer, index) {
-            scratch.calls += 1;
-            if scratch.calls < CAPTURE_CALLS {
-                go_on(&ctx, stage::PIECES);
+            if scratch.calls < CAPTURE_UNTIL {
+                go_on(&ctx, scratch, stage::PIECES);
                 return 0;
             }
             scratch.incomplete = 1;
         }
     }
-    scratch.calls += 1;
-    if scratch.calls < CAPTURE_CALLS {
-        go_on(&ctx, stage::CAPTURE);
+    if scratch.calls < CAPTURE_UNTIL {
+        go_on(&ctx, scratch, stage::CAPTURE);
     } else {
         scratch.incomplete = 1;
-        go_on(&ctx, stage::FINISH);
+        go_on(&ctx, scratch, stage::FINISH);
     }
     0
 }
@@ -214,7 +210,7 @@ pub fn pieces(ctx: PerfEventContext) -> u32 {
         } else if pieces.sent[2] < pieces.bytes[2] {
             section::TABLE
         } else {
-            go_on(&ctx, stage::CAPTURE);
+            go_on(&ctx, scratch, stage::CAPTURE);
             return 0;
         };
         let which = section as usize % 3;
@@ -252,12 +248,11 @@ pub fn pieces(ctx: PerfEventContext) -> u32 {
             scratch.incomplete = 1;
         }
     }
-    scratch.calls += 1;
-    if scratch.calls < CAPTURE_CALLS {
-        go_on(&ctx, stage::PIECES);
+    if scratch.calls < CAPTURE_UNTIL {
+        go_on(&ctx, scratch, stage::PIECES);
     } else {
         scratch.incomplete = 1;
-        go_on(&ctx, stage::FINISH);
+        go_on(&ctx, scratch, stage::FINISH);
     }
     0
 }

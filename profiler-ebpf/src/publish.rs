@@ -52,21 +52,18 @@ pub fn publish(ctx: PerfEventContext) -> u32 {
     scratch.incomplete = 0;
     scratch.pieces.sent = [0; 3];
     scratch.pieces.bytes = [0; 3];
-    scratch.calls = 0;
     for index in 0..(LEAF_FRAMES + ROOT_FRAMES) as u32 {
         if index >= scratch.stack.leaf_frames + scratch.stack.root_frames {
             break;
         }
         note_if_missing(scratch, index);
     }
-    go_on(
-        &ctx,
-        if scratch.missing_count.get() > 0 {
-            stage::CAPTURE
-        } else {
-            stage::FINISH
-        },
-    );
+    let next = if scratch.missing_count.get() > 0 {
+        stage::CAPTURE
+    } else {
+        stage::FINISH
+    };
+    go_on(&ctx, scratch, next);
     0
 }
 

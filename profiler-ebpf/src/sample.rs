@@ -14,7 +14,7 @@ use profiler_common::{
     cpython::{
         layout::Layout,
         threads::{self, SearchStep},
-        walk::{self, Walk},
+        walk::{self, LEAF_FRAMES, ROOT_FRAMES, Walk},
     },
     memory::Memory,
     outcome::Outcome,
@@ -30,17 +30,28 @@ use crate::{
     user_memory::UserMemory,
 };
 
-/// Thread states that one program looks at, and how often it may hand over to itself.
+/// Thread states that one program looks at before it hands over to itself.
 const THREADS_PER_CALL: u32 = 256;
-const FIND_CALLS: u32 = 6;
-/// Frames that one program walks, and how often it may hand over to itself.
-const FRAMES_PER_CALL: u32 = 256;
-const WALK_CALLS: u32 = 12;
+/// Frames that one program walks before it hands over to itself.
+const FRAMES_PER_CALL: u32 = 160;
+
+/// How many tail calls a chain may have made and still go on to search, to walk, or to capture. The kernel
+/// allows 32 (`MAX_TAIL_CALL_CNT`, Linux include/linux/bpf.h; 33 from 5.16 on): what is left is for the
+/// programs that must come after.
+pub const FIND_UNTIL: u32 = 8;
+/// See [`FIND_UNTIL`].
+pub const WALK_UNTIL: u32 = 19;
+/// See [`FIND_UNTIL`].
+pub const CAPTURE_UNTIL: u32 = 28;
+
+// Deep stacks are walked even where the search took long.
+const _: () =
+    assert!((WALK_UNTIL - FIND_UNTIL) * FRAMES_PER_CALL >= LEAF_FRAMES as u32 + ROOT_FRAMES as u32);
+// `capture`, `pieces` once more, and `finish` still follow.
+const _: () = assert!(CAPTURE_UNTIL + 3 < 32);
+
 /// How long a thread without Python state is not searched for again (ns).
 const RETRY_NS: u64 = 10_000_000;
-
-// One chain makes at most 32 tail calls (MAX_TAIL_CALL_CNT, Linux include/linux/bpf.h; 5.10 counts from 0).
-const _: () = assert!(FIND_CALLS + WALK_CALLS + crate::capture::CAPTURE_CALLS + 2 <= 32);
 
 /// The process of the current thread, if it is under profile.
 #[inline(always)]
@@ -84,41 +95,41 @@ pub fn scratch() -> Option<(&'static mut Scratch, &'static Layout)> {
 
 /// Goes on to another program; counts the sample as lost where the kernel refuses.
 #[inline(always)]
-pub fn go_on(ctx: &PerfEventContext, stage: u32) {
+pub fn go_on(ctx: &PerfEventContext, scratch: &mut Scratch, stage: u32) {
+    scratch.calls += 1;
     // SAFETY: all stages are programs of this kind that take this context.
     unsafe { maps::STAGES.tail_call(ctx, stage) };
     end(Outcome::TailCallFailed);
 }
 
-/// The time that this firing of the event stands for, in ns.
+/// How many periods this firing of the event stands for.
 ///
 /// The CPU clock fires on a fixed grid. A firing that comes late, or follows some that never came (the
-/// hypervisor held the CPU, the kernel throttled the event), stands for all periods since the last, so
-/// that the sum over a CPU is the time that has passed.
+/// hypervisor held the CPU, the kernel throttled the event), stands for all periods since the last.
 #[inline(always)]
-fn weigh(now: u64) -> u64 {
+fn periods(now: u64) -> u32 {
     let period = config::PERIOD_NS.load();
     if config::WEIGH_BY_CLOCK.load() == 0 || period == 0 {
-        return period;
+        return 1;
     }
     let Some(clock) = maps::CLOCK.get_ptr_mut(0) else {
-        return period;
+        return 1;
     };
     // SAFETY: per-CPU memory that only this program uses.
     let clock = unsafe { &mut *clock };
     if clock.origin == 0 {
         // Half a period early, so that neither a late first firing nor a late one after it crosses the grid.
         clock.origin = now - period / 2;
-        return period;
+        return 1;
     }
     let periods = (now - clock.origin) / period;
     let passed = periods - clock.periods;
     clock.periods = periods;
     // A gap of over a second is no time that this thread ran: the machine was suspended.
     if passed * period > 1_000_000_000 {
-        period
+        1
     } else {
-        passed * period
+        passed as u32
     }
 }
 
@@ -127,7 +138,7 @@ fn weigh(now: u64) -> u64 {
 pub fn sample(ctx: PerfEventContext) -> u32 {
     // SAFETY: has no preconditions.
     let now = unsafe { bpf_ktime_get_ns() };
-    let weight = weigh(now);
+    let periods = periods(now);
     let ids = bpf_get_current_pid_tgid();
     let (pid, tid) = ((ids >> 32) as u32, ids as u32);
     if tid == 0 {
@@ -158,7 +169,7 @@ pub fn sample(ctx: PerfEventContext) -> u32 {
         kind: kind::SAMPLE,
         // SAFETY: has no preconditions.
         cpu: unsafe { bpf_get_smp_processor_id() } as u16,
-        flags: 0,
+        periods,
         time: now,
         generation: process.generation,
         stack: 0,
@@ -166,7 +177,7 @@ pub fn sample(ctx: PerfEventContext) -> u32 {
         cgroup: unsafe { bpf_get_current_cgroup_id() },
         pid,
         tid,
-        weight,
+        runtime: 0,
     };
     scratch.code_type = process.code_type;
     scratch.interpreters = process.interpreters;
@@ -177,13 +188,16 @@ pub fn sample(ctx: PerfEventContext) -> u32 {
     let thread_pointer = (task + u64::from(config::TASK_THREAD_POINTER.load())) as *const u64;
     // SAFETY: the helper checks the address.
     scratch.thread_pointer = unsafe { bpf_probe_read_kernel(thread_pointer) }.unwrap_or(0);
+    let runtime = (task + u64::from(config::TASK_RUNTIME.load())) as *const u64;
+    // SAFETY: the helper checks the address.
+    scratch.sample.runtime = unsafe { bpf_probe_read_kernel(runtime) }.unwrap_or(0);
 
     if let Some(entry) = thread_entry(tid) {
         if entry.tid == tid && entry.generation == process.generation {
             if entry.state == 0 {
                 if now < entry.retry {
                     scratch.walk = Walk::without_frames(mark::NO_THREAD_STATE, process.generation);
-                    go_on(&ctx, stage::PUBLISH);
+                    go_on(&ctx, scratch, stage::PUBLISH);
                     return 0;
                 }
             } else if UserMemory
@@ -248,14 +262,14 @@ fn search(ctx: &PerfEventContext, scratch: &mut Scratch, layout: &Layout) {
     let mark = match threads::begin(&UserMemory, layout, scratch.interpreters) {
         Ok(Some(search)) => {
             scratch.search = search;
-            go_on(ctx, stage::FIND);
+            go_on(ctx, scratch, stage::FIND);
             return;
         }
         Ok(None) => mark::NO_INTERPRETER,
         Err(_) => mark::UNREADABLE,
     };
     scratch.walk = Walk::without_frames(mark, scratch.sample.generation);
-    go_on(ctx, stage::PUBLISH);
+    go_on(ctx, scratch, stage::PUBLISH);
 }
 
 /// Searches for the thread's state in the interpreters' lists.
@@ -290,9 +304,8 @@ pub fn find(ctx: PerfEventContext) -> u32 {
             }
         }
     }
-    scratch.calls += 1;
-    if scratch.calls < FIND_CALLS {
-        go_on(&ctx, stage::FIND);
+    if scratch.calls < FIND_UNTIL {
+        go_on(&ctx, scratch, stage::FIND);
     } else {
         stop(&ctx, scratch, mark::NO_THREAD_STATE);
     }
@@ -316,19 +329,18 @@ fn remember(scratch: &Scratch, state: u64) {
 #[inline(always)]
 fn stop(ctx: &PerfEventContext, scratch: &mut Scratch, mark: u32) {
     scratch.walk = Walk::without_frames(mark, scratch.sample.generation);
-    go_on(ctx, stage::PUBLISH);
+    go_on(ctx, scratch, stage::PUBLISH);
 }
 
 /// Begins the walk of the thread whose state is in the window.
 #[inline(always)]
 fn start_walk(ctx: &PerfEventContext, scratch: &mut Scratch, layout: &Layout) {
-    scratch.walk = match walk::first_frame(&UserMemory, layout, &scratch.window) {
-        Ok(frame) => Walk::from(frame, scratch.sample.generation),
+    scratch.walk = match walk::start(&UserMemory, layout, &scratch.window) {
+        Ok(start) => Walk::from(start, scratch.sample.generation, scratch.code_type),
         Err(_) => Walk::without_frames(mark::UNREADABLE, scratch.sample.generation),
     };
     scratch.stretch.clear();
-    scratch.calls = 0;
-    go_on(ctx, stage::WALK);
+    go_on(ctx, scratch, stage::WALK);
 }
 
 /// Walks the thread's frames.
@@ -342,23 +354,20 @@ pub fn walk(ctx: PerfEventContext) -> u32 {
         if !walk::step(
             &UserMemory,
             layout,
-            scratch.code_type,
-            scratch.sample.generation,
             &mut scratch.window,
             &mut scratch.stretch,
             &mut scratch.walk,
             &mut scratch.frames,
         ) {
-            go_on(&ctx, stage::PUBLISH);
+            go_on(&ctx, scratch, stage::PUBLISH);
             return 0;
         }
     }
-    scratch.calls += 1;
-    if scratch.calls < WALK_CALLS {
-        go_on(&ctx, stage::WALK);
+    if scratch.calls < WALK_UNTIL {
+        go_on(&ctx, scratch, stage::WALK);
     } else {
         scratch.walk.stop(mark::ROOT_LOST);
-        go_on(&ctx, stage::PUBLISH);
+        go_on(&ctx, scratch, stage::PUBLISH);
     }
     0
 }

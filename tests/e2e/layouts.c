@@ -63,6 +63,7 @@ static void thread(void) {
 #elif PY_VERSION_HEX >= 0x030B0000
     AT("thread_frame", PyThreadState, cframe);
     AT("cframe_current_frame", _PyCFrame, current_frame);
+    AT("cframe_previous", _PyCFrame, previous);
 #else
     AT("thread_frame", PyThreadState, frame);
 #endif
@@ -85,6 +86,9 @@ static void frame(void) {
 #else
     AT("frame_previous", _PyInterpreterFrame, previous);
     AT("frame_owner", _PyInterpreterFrame, owner);
+#if PY_VERSION_HEX < 0x030C0000
+    AT("frame_is_entry", _PyInterpreterFrame, is_entry);
+#endif
     SHOW("frame_owner_generator", FRAME_OWNED_BY_GENERATOR);
 #if PY_VERSION_HEX < 0x030D0000
     AT("frame_code", _PyInterpreterFrame, f_code);

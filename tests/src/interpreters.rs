@@ -2,6 +2,7 @@
 
 use std::{
     env, fs,
+    io::Write,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -43,7 +44,8 @@ impl Interpreter {
         }
     }
 
-    /// Makes a host file or directory visible to the interpreter and returns the path by which it sees it.
+    /// Makes a host file or directory visible to the interpreter and returns the path by which it sees it. A
+    /// file that is already there as it should be is left alone: a process may be reading it.
     ///
     /// # Errors
     /// Where the copy into the root file system fails.
@@ -52,23 +54,39 @@ impl Interpreter {
             return Ok(host_path.to_owned());
         };
         let inside = Path::new("/").join(host_path.strip_prefix("/").unwrap_or(host_path));
-        let copy = root.join(inside.strip_prefix("/")?);
-        if let Some(parent) = copy.parent() {
-            fs::create_dir_all(parent)?;
-        }
-        let status = Command::new("cp")
-            .arg("-rT")
-            .arg(host_path)
-            .arg(&copy)
-            .status()?;
-        anyhow::ensure!(
-            status.success(),
-            "cannot copy {} into {}",
-            host_path.display(),
-            root.display()
-        );
+        copy(host_path, &root.join(inside.strip_prefix("/")?)).with_context(|| {
+            format!(
+                "cannot copy {} into {}",
+                host_path.display(),
+                root.display()
+            )
+        })?;
         Ok(inside)
     }
+}
+
+/// Copies a file or a tree; files appear at once, whole.
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    if from.is_dir() {
+        fs::create_dir_all(to)?;
+        for entry in fs::read_dir(from)? {
+            let entry = entry?;
+            copy(&entry.path(), &to.join(entry.file_name()))?;
+        }
+        return Ok(());
+    }
+    let wanted = fs::read(from)?;
+    if fs::read(to).is_ok_and(|present| present == wanted) {
+        return Ok(());
+    }
+    let parent = to.parent().context("no parent directory")?;
+    fs::create_dir_all(parent)?;
+    let mut file = tempfile::NamedTempFile::new_in(parent)?;
+    file.write_all(&wanted)?;
+    file.as_file()
+        .set_permissions(fs::metadata(from)?.permissions())?;
+    file.persist(to)?;
+    Ok(())
 }
 
 /// Where set-up keeps what it builds and fetches.
@@ -93,13 +111,14 @@ pub fn available() -> Vec<Interpreter> {
     expected().into_iter().filter(exists).collect()
 }
 
-/// Every interpreter that the tests want.
+/// Every interpreter that the tests want: the list `name=path,name=path` in `PYPROF_TEST_INTERPRETERS` where
+/// that is set, as inside a virtual machine. A name ends with the version: `3.8.18`, `forky-3.14`.
 #[must_use]
 pub fn expected() -> Vec<Interpreter> {
-    let pyenv = env::var_os("PYENV_ROOT").map_or_else(
-        || PathBuf::from(env::var_os("HOME").unwrap_or_default()).join(".pyenv"),
-        PathBuf::from,
-    );
+    if let Some(list) = env::var_os("PYPROF_TEST_INTERPRETERS") {
+        return listed(&list.to_string_lossy());
+    }
+    let pyenv = pyenv();
     let mut all: Vec<Interpreter> = PYENV_VERSIONS
         .iter()
         .map(|name| {
@@ -126,6 +145,36 @@ pub fn expected() -> Vec<Interpreter> {
         root: Some(root.clone()),
     }));
     all
+}
+
+/// Interpreters that the profiler has to refuse.
+#[must_use]
+pub fn refused() -> Vec<Interpreter> {
+    vec![Interpreter {
+        name: "2.7.18".into(),
+        version: (2, 7),
+        executable: pyenv().join("versions/2.7.18/bin/python2.7"),
+        root: None,
+    }]
+}
+
+fn pyenv() -> PathBuf {
+    env::var_os("PYENV_ROOT").map_or_else(
+        || PathBuf::from(env::var_os("HOME").unwrap_or_default()).join(".pyenv"),
+        PathBuf::from,
+    )
+}
+
+fn listed(list: &str) -> Vec<Interpreter> {
+    list.split(',')
+        .filter_map(|item| item.split_once('='))
+        .map(|(name, path)| Interpreter {
+            name: name.to_owned(),
+            version: (3, minor(name.rsplit('-').next().unwrap_or(name))),
+            executable: path.into(),
+            root: None,
+        })
+        .collect()
 }
 
 fn exists(interpreter: &Interpreter) -> bool {

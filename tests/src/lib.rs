@@ -1,3 +1,13 @@
-//! The harness of the end-to-end tests.
+//! The harness of the end-to-end tests: interpreters, programs of known truth, the profiler, and checks of what
+//! it says against what is true.
 
+pub mod bpf;
+pub mod check;
+pub mod collapsed;
+pub mod cpu;
+pub mod environment;
 pub mod interpreters;
+pub mod profiler;
+pub mod stats;
+pub mod target;
+pub mod together;

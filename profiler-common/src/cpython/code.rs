@@ -3,8 +3,17 @@
 use super::layout::{Layout, feature};
 use crate::memory::{Fault, Memory, Window};
 
-/// No layout's identity has more words than this.
-pub const IDENTITY_WORDS: u16 = 20;
+/// How many words from [`identity_words`] on are part of the identity.
+pub const IDENTITY_WORDS: u16 = 4;
+
+/// Offset in the code object of the words that are part of the identity besides those that name it: from
+/// `co_firstlineno` on. There follow, up to 3.10, pointers to the code, the constants and the names; from
+/// 3.12 on, the counts of variables and `co_version`.
+#[inline(always)]
+#[must_use]
+pub const fn identity_words(layout: &Layout) -> u16 {
+    layout.code_first_line & !7
+}
 
 /// What stands where a frame says that its code object is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,16 +66,20 @@ pub fn identify<M: Memory>(
     {
         return CodeState::NotCode;
     }
-    let first = layout.code_identity.wrapping_sub(layout.code_window);
+    // A fixed number of words: a loop to a length given by the layout would be one more fork in the
+    // verifier's way for each word of each frame.
+    let first = identity_words(layout).wrapping_sub(layout.code_window);
     for word in 0..IDENTITY_WORDS {
-        if word * 8 >= layout.code_identity_span {
-            break;
-        }
         key = mix(key, window.u64(first.wrapping_add(word * 8)));
     }
+    let name = window.u64(layout.code_name.wrapping_sub(layout.code_window));
+    let table = window.u64(layout.code_line_table.wrapping_sub(layout.code_window));
+    key = mix(
+        key,
+        window.u64(layout.code_filename.wrapping_sub(layout.code_window)),
+    );
+    key = mix(mix(key, name), table);
     if layout.features & feature::CODE_VERSION == 0 {
-        let name = window.u64(layout.code_name.wrapping_sub(layout.code_window));
-        let table = window.u64(layout.code_line_table.wrapping_sub(layout.code_window));
         // What cannot be read now reads as 0: the key changes once it can, and the object is sent again.
         key = mix(
             key,

@@ -88,8 +88,12 @@ pub struct Layout {
     /// Mask applied to the 4-byte word at `thread_active` (its bit `active`): not 0 while a thread is attached.
     pub thread_active_mask: u32,
 
-    /// `_PyCFrame.current_frame` (3.11, 3.12).
+    /// `_PyCFrame.current_frame` (3.11, 3.12; [`feature::CFRAME`]).
     pub cframe_current_frame: u16,
+    /// `_PyCFrame.previous` ([`feature::CFRAME`]).
+    pub cframe_previous: u16,
+    /// `is_entry` of a frame (1 byte; 3.11), or 0 where shims mark the entries instead.
+    pub frame_is_entry: u16,
     /// Bytes of a frame to read so that all `frame_*` fields are covered.
     pub frame_span: u16,
     /// `f_code` / `f_executable`.
@@ -112,9 +116,10 @@ pub struct Layout {
     pub code_span: u16,
     /// `ob_type`.
     pub code_type: u16,
-    /// First byte of the words that make up the identity (a multiple of 8): immutable for the object's life.
+    /// First byte of the part that is immutable for the object's life (a multiple of 8): the identity is
+    /// made of words of it.
     pub code_identity: u16,
-    /// Length of the identity in bytes (a multiple of 8).
+    /// Length of that part in bytes (a multiple of 8).
     pub code_identity_span: u16,
     /// `co_name`.
     pub code_name: u16,
@@ -154,7 +159,7 @@ pub struct Layout {
     /// The bit of `ascii` in `state`.
     pub unicode_ascii_bit: u8,
     /// Explicit padding.
-    pub padding: [u8; 5],
+    pub padding: [u8; 1],
 }
 
 // The BPF program reads this structure from a map: a change of size must be seen on both sides.

@@ -44,15 +44,41 @@ pub struct Walk {
     pub depth: u32,
     /// Bits of [`mark`].
     pub marks: u32,
+    /// Makes the identities of one process differ from those of any other.
+    pub seed: u64,
+    /// Address of `PyCode_Type`, what a code object's `ob_type` must be; 0: not checked.
+    pub code_type: u64,
+    /// The `_PyCFrame` that the frames being walked hang on, until that is proven; else 0. See [`start`].
+    pub cframe: u64,
+    /// How many more `_PyCFrame`s may be tried.
+    pub attempts: u64,
+}
+
+/// How many `_PyCFrame`s are tried: the newest, and the one before it.
+const ATTEMPTS: u64 = 2;
+
+/// Where a walk begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Start {
+    /// The newest frame; 0: none.
+    pub frame: u64,
+    /// The `_PyCFrame` that it hangs on; 0: it hangs on the thread itself.
+    pub cframe: u64,
 }
 
 impl Walk {
-    /// A walk that begins at a frame; `seed` makes the hashes of different processes differ.
+    /// A walk that begins at a frame; `seed` and `code_type` as in [`Walk`].
+    #[inline(always)]
     #[must_use]
-    pub const fn from(frame: u64, seed: u64) -> Self {
+    pub const fn from(start: Start, seed: u64, code_type: u64) -> Self {
+        let frame = start.frame;
         Self {
             next: frame,
             hash: seed,
+            seed,
+            code_type,
+            cframe: start.cframe,
+            attempts: ATTEMPTS,
             depth: 0,
             marks: if frame == 0 { mark::NO_FRAME } else { 0 },
         }
@@ -66,6 +92,10 @@ impl Walk {
             hash: seed,
             depth: 0,
             marks: mark,
+            seed,
+            code_type: 0,
+            cframe: 0,
+            attempts: 0,
         }
     }
 
@@ -99,6 +129,16 @@ impl Walk {
         code::mix(self.hash, self.marks as u64) | 1
     }
 
+    /// Forgets what was met so far and goes on from another frame.
+    #[inline(always)]
+    const fn start_again(&mut self, frame: u64, cframe: u64, mark: u32) {
+        self.next = frame;
+        self.hash = self.seed;
+        self.depth = 0;
+        self.marks = mark;
+        self.cframe = cframe;
+    }
+
     /// Notes that the walk ended early, and ends it.
     #[inline(always)]
     pub const fn stop(&mut self, mark: u32) {
@@ -125,17 +165,62 @@ impl Walk {
     }
 }
 
-/// The frame that a thread is in, given its state in `window`; 0 where it runs no Python code.
+/// Where the walk of a thread begins, given its state in `window`.
+///
+/// In 3.11 and 3.12 the newest frame hangs on a `_PyCFrame` on the C stack, and `_PyEval_EvalFrameDefault`
+/// links that to the thread before it has filled it in (CPython `Python/ceval.c`; compilers put the two
+/// several instructions apart). A sample in between meets whatever was on the stack: frames that have long
+/// returned, or garbage. What tells them apart: the frame at which this run of the interpreter was entered
+/// must follow on the frame that the run before it is in. A walk that comes to its first entry and finds
+/// another begins again with the run before; if that is no better, nothing is known of the stack.
 ///
 /// # Errors
 /// [`Fault`] where the indirection of 3.11 and 3.12 cannot be read.
 #[inline(always)]
-pub fn first_frame<M: Memory>(memory: &M, layout: &Layout, window: &Window) -> Result<u64, Fault> {
+pub fn start<M: Memory>(memory: &M, layout: &Layout, window: &Window) -> Result<Start, Fault> {
     let frame = window.u64(layout.thread_frame);
     if layout.features & feature::CFRAME == 0 || frame == 0 {
-        return Ok(frame);
+        return Ok(Start { frame, cframe: 0 });
     }
-    memory.read_word(frame.wrapping_add(u64::from(layout.cframe_current_frame)))
+    let newest = memory.read_word(frame.wrapping_add(u64::from(layout.cframe_current_frame)))?;
+    Ok(Start {
+        frame: newest,
+        cframe: frame,
+    })
+}
+
+/// Proves that the frames walked so far hang on `walk.cframe`, now that the run's first frame has been met
+/// (or the chain's end): or begins again with the run before. Whether they do.
+#[inline(always)]
+fn prove<M: Memory>(memory: &M, layout: &Layout, walk: &mut Walk) -> bool {
+    let unknown = |walk: &mut Walk| {
+        walk.start_again(0, 0, mark::UNREADABLE);
+        false
+    };
+    let Ok(before) = memory.read_word(walk.cframe.wrapping_add(u64::from(layout.cframe_previous)))
+    else {
+        return unknown(walk);
+    };
+    // The thread's own `root_cframe` has none before it, and no frame.
+    let frame = if before == 0 {
+        0
+    } else {
+        match memory.read_word(before.wrapping_add(u64::from(layout.cframe_current_frame))) {
+            Ok(frame) => frame,
+            Err(Fault) => return unknown(walk),
+        }
+    };
+    if walk.next == frame && walk.marks & (mark::UNREADABLE | mark::ROOT_LOST) == 0 {
+        walk.cframe = 0;
+        return true;
+    }
+    walk.attempts = walk.attempts.wrapping_sub(1);
+    if walk.attempts == 0 || before == 0 {
+        return unknown(walk);
+    }
+    let mark = if frame == 0 { mark::NO_FRAME } else { 0 };
+    walk.start_again(frame, before, mark);
+    false
 }
 
 /// Reads one frame and goes on to its caller. Whether there is more to walk.
@@ -143,22 +228,37 @@ pub fn first_frame<M: Memory>(memory: &M, layout: &Layout, window: &Window) -> R
 pub fn step<M: Memory>(
     memory: &M,
     layout: &Layout,
-    code_type: u64,
-    seed: u64,
     window: &mut Window,
     stretch: &mut Stretch,
     walk: &mut Walk,
     frames: &mut Frames,
 ) -> bool {
-    let frame = walk.next;
-    if frame == 0 {
-        return false;
+    if walk.next != 0 {
+        visit(memory, layout, window, stretch, walk, frames);
     }
+    if walk.next == 0 && walk.cframe != 0 {
+        // The chain ended before an entry was met.
+        prove(memory, layout, walk);
+    }
+    walk.next != 0
+}
+
+/// Reads the frame at `walk.next`.
+#[inline(always)]
+fn visit<M: Memory>(
+    memory: &M,
+    layout: &Layout,
+    window: &mut Window,
+    stretch: &mut Stretch,
+    walk: &mut Walk,
+    frames: &mut Frames,
+) {
+    let frame = walk.next;
     // Frames lie together from 3.11 on, where they also say who owns them.
     let together = layout.features & feature::OWNER != 0;
     let Ok(at) = stretch.hold(memory, frame, u32::from(layout.frame_span), together) else {
         walk.stop(mark::UNREADABLE);
-        return false;
+        return;
     };
     let copy = stretch.copy();
     walk.next = copy.u64(at.wrapping_add(layout.frame_previous));
@@ -166,53 +266,55 @@ pub fn step<M: Memory>(
     if walk.next == frame {
         walk.stop(mark::ROOT_LOST);
     }
-    let owner = if layout.features & feature::OWNER == 0 {
-        0
-    } else {
+    let owner = if together {
         copy.u8(at.wrapping_add(layout.frame_owner))
+    } else {
+        0
     };
-    if layout.shim_owners & (1u8 << (owner & 7)) != 0 {
-        return walk.next != 0;
+    let is_shim = layout.shim_owners & (1u8 << (owner & 7)) != 0;
+    if walk.cframe != 0 {
+        let is_entry = if layout.frame_is_entry == 0 {
+            is_shim
+        } else {
+            copy.u8(at.wrapping_add(layout.frame_is_entry)) != 0
+        };
+        if is_entry && !prove(memory, layout, walk) {
+            return;
+        }
+    }
+    if is_shim {
+        return;
     }
     let address = copy.u64(at.wrapping_add(layout.frame_code)) & !u64::from(layout.code_tag);
     let at_instruction = at.wrapping_add(layout.frame_instruction);
     let instruction = match layout.instruction {
         instruction::LASTI_BYTES => copy.u32(at_instruction) as i32,
         instruction::LASTI_UNITS => (copy.u32(at_instruction) as i32).wrapping_mul(2),
-        _ => copy
-            .u64(at_instruction)
-            .wrapping_sub(address.wrapping_add(u64::from(layout.code_instructions)))
-            as i32,
+        _ => {
+            let begin = address.wrapping_add(u64::from(layout.code_instructions));
+            copy.u64(at_instruction).wrapping_sub(begin) as i32
+        }
     };
-    match code::identify(memory, layout, code_type, seed, address, window) {
-        CodeState::NotCode => {}
+    let key = match code::identify(memory, layout, walk.code_type, walk.seed, address, window) {
+        CodeState::NotCode => return,
         CodeState::Code(key) => {
-            if !is_incomplete(memory, layout, owner, address, instruction) {
-                walk.push(
-                    StackFrame {
-                        key,
-                        address,
-                        instruction,
-                        padding: 0,
-                    },
-                    frames,
-                );
+            if is_incomplete(memory, layout, owner, address, instruction) {
+                return;
             }
+            key
         }
         // The frame is real, only its code object is not present: user space may still read it.
-        CodeState::Unreadable(key) => {
-            walk.push(
-                StackFrame {
-                    key,
-                    address,
-                    instruction,
-                    padding: 0,
-                },
-                frames,
-            );
-        }
-    }
-    walk.next != 0
+        CodeState::Unreadable(key) => key,
+    };
+    walk.push(
+        StackFrame {
+            key,
+            address,
+            instruction,
+            padding: 0,
+        },
+        frames,
+    );
 }
 
 /// Whether a frame was pushed but has not come past its first traceable instruction: not yet a call

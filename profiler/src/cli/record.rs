@@ -112,6 +112,13 @@ pub fn run(config: Config, words: &[OsString]) -> Result<Option<ExitStatus>, Fai
         command_line: words.join(" ".as_ref()).to_string_lossy().into_owned(),
     };
     let mut recording = Recording::begin(options, &config.command)?;
+    if config.verbose > 0 {
+        for (program, instructions) in recording.verified_instructions() {
+            say(&format!(
+                "eBPF program `{program}`: {instructions} instructions verified"
+            ));
+        }
+    }
     recording.discover()?;
     if config.command.is_empty() && recording.has_nothing_to_wait_for() {
         return Err(nothing_found(&recording, &config.scope));

@@ -52,16 +52,20 @@ fn cgroup(process: &Process) -> Option<String> {
         .map(|group| group.pathname.clone())
 }
 
-/// CPU time of a process's living threads, in ns, as the scheduler accounts it.
+/// CPU time of a process's living threads, in ns, as the scheduler accounts it: by thread id. Empty where
+/// the process is gone.
 #[must_use]
-pub fn cpu_ns(pid: u32) -> Option<u64> {
-    let mut sum = None;
-    for task in open(pid).ok()?.tasks().ok()?.flatten() {
-        if let Ok(statistics) = task.schedstat() {
-            *sum.get_or_insert(0) += statistics.sum_exec_runtime;
-        }
-    }
-    sum
+pub fn cpu_by_thread(pid: u32) -> Vec<(u32, u64)> {
+    let Ok(tasks) = open(pid).and_then(|process| process.tasks()) else {
+        return Vec::new();
+    };
+    tasks
+        .flatten()
+        .filter_map(|task| {
+            let tid = u32::try_from(task.tid).ok()?;
+            Some((tid, task.schedstat().ok()?.sum_exec_runtime))
+        })
+        .collect()
 }
 
 /// All process ids.
@@ -102,6 +106,12 @@ pub fn descends_from(pid: u32, ancestors: &HashSet<u32>) -> bool {
     false
 }
 
+/// Whether a thread exists.
+#[must_use]
+pub fn thread_exists(pid: u32, tid: u32) -> bool {
+    fs::metadata(format!("/proc/{pid}/task/{tid}")).is_ok()
+}
+
 /// The kernel's name of a thread, without the line end.
 #[must_use]
 pub fn thread_comm(pid: u32, tid: u32) -> Option<String> {
@@ -125,7 +135,7 @@ mod tests {
         assert_eq!(description.ppid, std::os::unix::process::parent_id());
         assert!(description.command_line.contains("profiler"));
         assert!(all().contains(&own));
-        assert!(cpu_ns(own).is_some_and(|ns| ns > 0));
+        assert!(cpu_by_thread(own).iter().any(|&(_, ns)| ns > 0));
         assert!(descends_from(
             own,
             &HashSet::from([std::os::unix::process::parent_id()])

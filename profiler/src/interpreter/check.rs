@@ -1,7 +1,10 @@
 //! What holds for every layout, wherever it comes from.
 
 use profiler_common::{
-    cpython::layout::{Layout, feature, instruction, line_table},
+    cpython::{
+        code,
+        layout::{Layout, feature, instruction, line_table},
+    },
     memory::WINDOW_BYTES,
 };
 
@@ -122,7 +125,10 @@ pub fn check(layout: &Layout) -> Result<(), String> {
         window,
     )?;
 
+    within("the outer C frame", layout.cframe_previous, 8, 0, window)?;
+
     let span = layout.frame_span;
+    within("the frame's entry mark", layout.frame_is_entry, 1, 0, span)?;
     within("the frame's code", layout.frame_code, 8, 0, span)?;
     within("the previous frame", layout.frame_previous, 8, 0, span)?;
     let bytes = match layout.instruction {
@@ -216,6 +222,12 @@ pub fn check(layout: &Layout) -> Result<(), String> {
             && u32::from(layout.code_identity) + u32::from(layout.code_identity_span)
                 <= u32::from(begin) + u32::from(span),
         "a code object's identity is out of place",
+    )?;
+    let words = code::identity_words(layout);
+    require(
+        words >= layout.code_identity
+            && words + code::IDENTITY_WORDS * 8 <= layout.code_identity + layout.code_identity_span,
+        "a code object's first line is not among the words that make up its identity",
     )?;
     require(
         layout.instruction != instruction::POINTER

@@ -148,6 +148,8 @@ fn layout(
         // own state when it attaches and clears it when it detaches.
         thread_active_mask: 1 << 4,
         cframe_current_frame: 0,
+        cframe_previous: 0,
+        frame_is_entry: 0,
         frame_span: 0,
         frame_code: words.offset("frame", "executable")?,
         frame_previous: words.offset("frame", "previous")?,
@@ -188,7 +190,7 @@ fn layout(
         unicode_kind_shift,
         unicode_compact_bit: unicode_kind_shift + 3,
         unicode_ascii_bit: unicode_kind_shift + 4,
-        padding: [0; 5],
+        padding: [0; 1],
     }))
 }
 

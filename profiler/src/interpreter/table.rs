@@ -68,6 +68,8 @@ const EMPTY: Layout = Layout {
     thread_active: 0,
     thread_active_mask: 0,
     cframe_current_frame: 0,
+    cframe_previous: 0,
+    frame_is_entry: 0,
     frame_span: 0,
     frame_code: 0,
     frame_previous: 0,
@@ -98,7 +100,7 @@ const EMPTY: Layout = Layout {
     unicode_kind_shift: 0,
     unicode_compact_bit: 0,
     unicode_ascii_bit: 0,
-    padding: [0; 5],
+    padding: [0; 1],
 };
 
 const V3_6: Known = Known {
@@ -192,6 +194,8 @@ const V3_11: Known = Known {
         thread_native_id: 160,
         thread_frame: 56,
         cframe_current_frame: 8,
+        cframe_previous: 16,
+        frame_is_entry: 68,
         frame_code: 32,
         frame_previous: 48,
         frame_instruction: 56,
@@ -228,6 +232,8 @@ const V3_12: Known = Known {
         // _status.active, the fifth bit.
         thread_active_mask: 1 << 4,
         cframe_current_frame: 0,
+        cframe_previous: 8,
+        frame_is_entry: 0,
         frame_code: 0,
         frame_previous: 8,
         frame_owner: 70,

@@ -7,5 +7,5 @@ mod load;
 mod perf;
 mod statistics;
 
-pub use load::{Kernel, KernelError, Options};
+pub use load::{Kernel, KernelError, Options, period_ns};
 pub use perf::Clock;

@@ -52,6 +52,9 @@ struct Process<'a> {
     container: Option<&'a str>,
     cgroup: Option<&'a str>,
     samples: Samples,
+    /// What its samples weigh.
+    sampled_s: f64,
+    /// What the kernel accounted to it.
     cpu_s: Option<f64>,
     status: &'a str,
 }
@@ -62,6 +65,10 @@ struct Process<'a> {
 /// Where `out` fails.
 pub fn write(profile: &Profile, out: &mut dyn Write) -> Result<(), Error> {
     let recording = &profile.recording;
+    let mut weights = vec![0; profile.processes.len()];
+    for sample in &profile.samples {
+        weights[sample.process] += sample.weight_ns;
+    }
     let stats = Stats {
         version: &recording.version,
         kernel: &recording.kernel,
@@ -78,7 +85,8 @@ pub fn write(profile: &Profile, out: &mut dyn Write) -> Result<(), Error> {
         processes: profile
             .processes
             .iter()
-            .map(|process| Process {
+            .zip(weights)
+            .map(|(process, weight)| Process {
                 pid: process.pid,
                 ppid: process.ppid,
                 comm: &process.comm,
@@ -88,6 +96,7 @@ pub fn write(profile: &Profile, out: &mut dyn Write) -> Result<(), Error> {
                 container: process.container.as_deref(),
                 cgroup: process.cgroup.as_deref(),
                 samples: samples(&process.ledger),
+                sampled_s: seconds(weight),
                 cpu_s: process.cpu_ns.map(seconds),
                 status: process.refused.as_deref().unwrap_or(PROFILED),
             })
@@ -155,7 +164,7 @@ mod tests {
                 "pid": 20, "ppid": 1, "comm": "job", "cmdline": "job app.py", "python": "3.8.18",
                 "interpreter": "/opt/python3.8", "container": "jobs", "cgroup": "/system.slice/web.service",
                 "samples": {"taken": 100, "delivered": 100, "lost": {}, "truncated": 100},
-                "cpu_s": 1.0, "status": "profiled",
+                "sampled_s": 1.0, "cpu_s": 1.0, "status": "profiled",
             })
         );
         assert_eq!(processes[2]["status"], "Python 2.7 is not supported");

@@ -5,13 +5,15 @@ use std::{collections::HashMap, sync::Arc};
 use profiler_common::{
     outcome::Outcome,
     process::Process as KernelProcess,
-    record::{Lifecycle, Sample, Stack, StackFrame, Thread, mark},
+    record::{Lifecycle, Sample, Stack, StackFrame, Thread, kind, mark},
 };
 
+use super::weigh::{Scale, ThreadKey};
 use crate::{
     host::process::Description,
     interpreter::process::Interpreter,
     kernel::event::{self, Event},
+    profile::ledger::Ledger,
     symbols::{live, store::Store},
 };
 
@@ -36,8 +38,6 @@ pub struct Tracked {
     pub cpu_end: Option<u64>,
     /// Its counters in the kernel when recording ended, where it still ran.
     pub counters: Option<Counters>,
-    /// Python's names of its threads, by ident.
-    pub thread_names: HashMap<u64, String>,
 }
 
 /// A process's counters on the kernel side.
@@ -83,6 +83,8 @@ pub struct SeenThread {
     pub ident: u64,
     /// The kernel's name of it.
     pub comm: String,
+    /// The name that the program gave it, once known.
+    pub name: Option<String>,
 }
 
 /// What the rest of the recording has to act on.
@@ -114,6 +116,10 @@ pub struct Collector {
     pub threads: HashMap<(u64, u32), SeenThread>,
     /// By registration, thread id and stack.
     pub tallies: HashMap<(u64, u32, u64), Tally>,
+    /// Turns samples into time.
+    pub scale: Scale,
+    /// The sampling period (ns).
+    pub period_ns: u64,
     /// Records that could not be read.
     pub malformed: u64,
     by_generation: HashMap<u64, usize>,
@@ -122,6 +128,15 @@ pub struct Collector {
 }
 
 impl Collector {
+    /// Nothing has arrived yet; samples are taken each `period_ns`.
+    #[must_use]
+    pub fn new(period_ns: u64) -> Self {
+        Self {
+            period_ns,
+            ..Self::default()
+        }
+    }
+
     /// Adds a process.
     pub fn track(&mut self, process: Tracked) {
         if process.generation != 0 {
@@ -131,8 +146,9 @@ impl Collector {
         self.processes.push(process);
     }
 
-    /// The interpreter under a registration.
-    fn tracked(&self, generation: u64) -> Option<&Tracked> {
+    /// The process under a registration.
+    #[must_use]
+    pub fn tracked(&self, generation: u64) -> Option<&Tracked> {
         self.processes.get(*self.by_generation.get(&generation)?)
     }
 
@@ -173,7 +189,24 @@ impl Collector {
             .entry((sample.generation, sample.tid, sample.stack))
             .or_default();
         tally.count += 1;
-        tally.weight_ns += sample.weight;
+        let (thread, tallies) = ((sample.generation, sample.tid), &mut self.tallies);
+        self.scale.sample(
+            thread,
+            sample.stack,
+            sample.periods,
+            sample.runtime,
+            self.period_ns,
+            |stack, ns| add_weight(tallies, thread, stack, ns),
+        );
+    }
+
+    /// Closes the account of a thread that has ended, or of one that lives on when recording ends.
+    pub fn settle(&mut self, thread: ThreadKey, runtime: Option<u64>) {
+        let tallies = &mut self.tallies;
+        self.scale
+            .end(thread, runtime, self.period_ns, |stack, ns| {
+                add_weight(tallies, thread, stack, ns);
+            });
     }
 
     fn stack(&mut self, stack: &Stack, frames: &[StackFrame]) {
@@ -217,11 +250,18 @@ impl Collector {
             .position(|&byte| byte == 0)
             .unwrap_or(thread.comm.len());
         let comm = String::from_utf8_lossy(&thread.comm[..end]).into_owned();
+        let key = (thread.generation, thread.tid);
+        let known = self
+            .threads
+            .remove(&key)
+            .filter(|known| known.ident == thread.ident);
+        let name = known.and_then(|known| known.name);
         self.threads.insert(
-            (thread.generation, thread.tid),
+            key,
             SeenThread {
                 ident: thread.ident,
                 comm,
+                name,
             },
         );
     }
@@ -249,11 +289,11 @@ impl Collector {
             cpu_begin: 0,
             cpu_end: None,
             counters: None,
-            thread_names: HashMap::new(),
         });
     }
 
     fn exit(&mut self, exit: &Lifecycle) {
+        self.settle((exit.generation, exit.tid), Some(exit.cpu));
         if exit.last == 1 {
             self.end(exit);
         } else {
@@ -262,6 +302,9 @@ impl Collector {
     }
 
     fn end(&mut self, record: &Lifecycle) {
+        if record.kind == kind::EXEC {
+            self.settle((record.generation, record.tid), Some(record.cpu));
+        }
         let activity = self.activity.entry(record.generation).or_default();
         activity.ended = Some(record.cpu);
         activity.counters = Some(Counters {
@@ -270,7 +313,7 @@ impl Collector {
         });
     }
 
-    /// Samples that the kernel side lost, as far as user space knows while recording.
+    /// Whether a registration has ended: its process has, or runs another program.
     #[must_use]
     pub fn has_ended(&self, generation: u64) -> bool {
         self.activity
@@ -280,8 +323,8 @@ impl Collector {
 
     /// The ledger of a registration.
     #[must_use]
-    pub fn ledger(&self, process: &Tracked) -> crate::profile::ledger::Ledger {
-        let mut ledger = crate::profile::ledger::Ledger::default();
+    pub fn ledger(&self, process: &Tracked) -> Ledger {
+        let mut ledger = Ledger::default();
         let activity = self.activity.get(&process.generation);
         if let Some(activity) = activity {
             ledger.delivered = activity.delivered;
@@ -311,4 +354,16 @@ impl Collector {
             .or(process.cpu_end)?;
         Some((rest + exited).saturating_sub(process.cpu_begin))
     }
+}
+
+fn add_weight(
+    tallies: &mut HashMap<(u64, u32, u64), Tally>,
+    (generation, tid): ThreadKey,
+    stack: u64,
+    ns: u64,
+) {
+    tallies
+        .entry((generation, tid, stack))
+        .or_default()
+        .weight_ns += ns;
 }

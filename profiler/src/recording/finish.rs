@@ -123,7 +123,7 @@ fn describe(collector: &Collector, process: &Tracked) -> Process {
 /// often set late.
 fn thread_name(collector: &Collector, process: &Tracked, tid: u32) -> String {
     let seen = collector.threads.get(&(process.generation, tid));
-    if let Some(name) = seen.and_then(|thread| process.thread_names.get(&thread.ident)) {
+    if let Some(name) = seen.and_then(|thread| thread.name.as_ref()) {
         return name.clone();
     }
     thread_comm(process.pid, tid)

@@ -4,7 +4,9 @@ pub mod collector;
 pub mod command;
 pub mod discovery;
 mod finish;
+mod names;
 mod wait;
+mod weigh;
 
 use std::{
     collections::HashMap,
@@ -27,6 +29,7 @@ use self::{
     collector::{Collector, Counters, Notice, Tracked},
     command::Launched,
     discovery::{Discovery, Scope},
+    names::Names,
 };
 use crate::{
     host,
@@ -98,6 +101,7 @@ pub struct Recording {
     launched: Option<Launched>,
     started: SystemTime,
     sampling_since: Instant,
+    names: Names,
 }
 
 /// What a recording amounts to.
@@ -141,11 +145,12 @@ impl Recording {
         }
         Ok(Self {
             discovery: Discovery::new(options.scope.clone()),
-            collector: Collector::default(),
+            collector: Collector::new(kernel::period_ns(options.rate_hz)),
             layouts: HashMap::new(),
             launched,
             started: SystemTime::now(),
             sampling_since: Instant::now(),
+            names: Names::default(),
             kernel,
             options,
         })
@@ -162,6 +167,12 @@ impl Recording {
             self.settle(pid, what)?;
         }
         Ok(())
+    }
+
+    /// How many instructions the verifier followed, by program.
+    #[must_use]
+    pub fn verified_instructions(&self) -> Vec<(String, u32)> {
+        self.kernel.verified_instructions()
     }
 
     /// Processes that could not be profiled so far: id and reason.
@@ -266,6 +277,10 @@ impl Recording {
             }
             before = collector.processes.len();
         });
+        self.collector.scale.tidy();
+        if self.options.thread_names {
+            self.names.ask(&mut self.collector);
+        }
     }
 
     /// Acts on what was found of a process.
@@ -281,7 +296,6 @@ impl Recording {
             cpu_begin: 0,
             cpu_end: None,
             counters: None,
-            thread_names: HashMap::new(),
         };
         match found {
             Found::Python(interpreter) => {
@@ -296,7 +310,10 @@ impl Recording {
                 match self.layout(&interpreter.layout)? {
                     Some(layout) => {
                         tracked.generation = monotonic_ns();
-                        tracked.cpu_begin = host::process::cpu_ns(pid).unwrap_or(0);
+                        for (tid, ns) in host::process::cpu_by_thread(pid) {
+                            tracked.cpu_begin += ns;
+                            self.collector.scale.begin((tracked.generation, tid), ns);
+                        }
                         let process = kernel_process(
                             &interpreter,
                             layout,
@@ -350,10 +367,26 @@ impl Recording {
         let duration = self.sampling_since.elapsed();
         let run_time = self.kernel.run_time();
         self.kernel.stop()?;
+        let mut runtimes = HashMap::new();
         for process in &mut self.collector.processes {
-            process.cpu_end = host::process::cpu_ns(process.pid);
+            let threads = host::process::cpu_by_thread(process.pid);
+            if !threads.is_empty() {
+                process.cpu_end = Some(threads.iter().map(|&(_, ns)| ns).sum());
+            }
+            runtimes.extend(
+                threads
+                    .into_iter()
+                    .map(|(tid, ns)| ((process.generation, tid), ns)),
+            );
         }
         self.drain();
+        for thread in self.collector.scale.threads() {
+            self.collector
+                .settle(thread, runtimes.get(&thread).copied());
+        }
+        if self.options.thread_names {
+            Names::ask_all(&mut self.collector);
+        }
         let in_kernel: HashMap<u64, Counters> = self
             .kernel
             .processes()

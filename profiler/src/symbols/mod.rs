@@ -5,3 +5,4 @@ pub mod live;
 pub mod resolve;
 pub mod store;
 pub mod text;
+pub mod thread_names;

@@ -1,0 +1,190 @@
+//! What a sample weighs: the time that it stands for.
+//!
+//! A sample taken each millisecond does not stand for a millisecond of its thread: threads that sleep and
+//! wake in step with the sampling are met too often or too seldom, and a hypervisor that takes the CPU
+//! away takes ticks with it. The scheduler knows what each thread has used. Its figure comes with each
+//! sample, and its growth is shared among the samples that have been taken since it last grew, so that the
+//! weights of a thread add up to what the kernel accounts to it.
+
+use std::collections::HashMap;
+
+/// A thread of a registration: generation and thread id.
+pub type ThreadKey = (u64, u32);
+
+/// A thread's account.
+#[derive(Debug, Default)]
+struct Account {
+    /// CPU time that is in weights already (ns).
+    settled: u64,
+    /// Samples since: stack and periods.
+    open: Vec<(u64, u32)>,
+    /// The stack that was met last.
+    last_stack: u64,
+    /// How many times [`Scale::tidy`] was called since the thread ended; None: it has not.
+    ended: Option<u8>,
+}
+
+/// The accounts of all threads, and the weights so far.
+#[derive(Debug, Default)]
+pub struct Scale {
+    accounts: HashMap<ThreadKey, Account>,
+    /// CPU time of threads when their process came under profile (ns); others began at 0.
+    begin: HashMap<ThreadKey, u64>,
+}
+
+/// A scheduler that lets this many samples pass without accounting does not account at all: weights are
+/// then made of periods.
+const PATIENCE: usize = 4096;
+
+impl Scale {
+    /// Notes what a thread had used before it came under profile.
+    pub fn begin(&mut self, thread: ThreadKey, runtime: u64) {
+        self.begin.insert(thread, runtime);
+    }
+
+    /// Takes in a sample; `weigh(stack, ns)` is called for each weight that is settled by it.
+    pub fn sample(
+        &mut self,
+        thread: ThreadKey,
+        stack: u64,
+        periods: u32,
+        runtime: u64,
+        period_ns: u64,
+        mut weigh: impl FnMut(u64, u64),
+    ) {
+        let begin = &self.begin;
+        let account = self.accounts.entry(thread).or_insert_with(|| Account {
+            settled: begin.get(&thread).copied().unwrap_or(0),
+            ..Account::default()
+        });
+        account.open.push((stack, periods.max(1)));
+        account.last_stack = stack;
+        if runtime > account.settled {
+            account.settle(runtime, &mut weigh);
+        } else if account.open.len() >= PATIENCE {
+            account.settle_by_periods(period_ns, &mut weigh);
+        }
+    }
+
+    /// Takes in what a thread has used in all, when it ends or recording does.
+    pub fn end(
+        &mut self,
+        thread: ThreadKey,
+        runtime: Option<u64>,
+        period_ns: u64,
+        mut weigh: impl FnMut(u64, u64),
+    ) {
+        let Some(account) = self.accounts.get_mut(&thread) else {
+            // Never sampled: there is no stack to attribute its time to.
+            return;
+        };
+        account.ended = Some(0);
+        match runtime.filter(|&runtime| runtime > 0) {
+            Some(runtime) if runtime > account.settled => {
+                if account.open.is_empty() {
+                    // The rest since its last sample.
+                    account.open.push((account.last_stack, 1));
+                }
+                account.settle(runtime, &mut weigh);
+            }
+            // Their time is with other samples already, which a CPU further on has delivered first.
+            Some(_) => account.open.clear(),
+            None => account.settle_by_periods(period_ns, &mut weigh),
+        }
+    }
+
+    /// Forgets threads that ended a while ago. Not at once: ring buffers are read one after the other, and
+    /// a sample may come after the news of its thread's end.
+    pub fn tidy(&mut self) {
+        self.accounts.retain(|_, account| match &mut account.ended {
+            None => true,
+            Some(times) => {
+                *times += 1;
+                *times < 3
+            }
+        });
+    }
+
+    /// Threads that have samples and have not ended.
+    #[must_use]
+    pub fn threads(&self) -> Vec<ThreadKey> {
+        let living = self
+            .accounts
+            .iter()
+            .filter(|(_, account)| account.ended.is_none());
+        living.map(|(&thread, _)| thread).collect()
+    }
+}
+
+impl Account {
+    /// Shares the growth up to `runtime` among the open samples.
+    fn settle(&mut self, runtime: u64, weigh: &mut impl FnMut(u64, u64)) {
+        let growth = runtime - self.settled;
+        self.settled = runtime;
+        let periods: u64 = self
+            .open
+            .iter()
+            .map(|&(_, periods)| u64::from(periods))
+            .sum();
+        let mut given = 0;
+        let mut passed = 0;
+        for (stack, share) in self.open.drain(..) {
+            passed += u64::from(share);
+            // The running quotient gives away every last nanosecond.
+            let due = (u128::from(growth) * u128::from(passed) / u128::from(periods.max(1))) as u64;
+            weigh(stack, due - given);
+            given = due;
+        }
+    }
+
+    fn settle_by_periods(&mut self, period_ns: u64, weigh: &mut impl FnMut(u64, u64)) {
+        for (stack, periods) in self.open.drain(..) {
+            let weight = u64::from(periods) * period_ns;
+            self.settled += weight;
+            weigh(stack, weight);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const THREAD: ThreadKey = (1, 2);
+
+    /// Makes sure that the weights of a thread add up to its runtime whatever the scheduler's rhythm.
+    #[test]
+    fn weights_add_up_to_the_runtime() {
+        let mut scale = Scale::default();
+        let mut weights: HashMap<u64, u64> = HashMap::new();
+        let mut weigh = |stack, ns| *weights.entry(stack).or_default() += ns;
+        scale.begin(THREAD, 1_000_000);
+        // The scheduler accounts every fourth sample.
+        for (stack, runtime) in [
+            (7, 0),
+            (7, 0),
+            (8, 0),
+            (7, 5_000_000),
+            (8, 5_000_000),
+            (7, 9_000_001),
+        ] {
+            let runtime = if runtime == 0 { 1_000_000 } else { runtime };
+            scale.sample(THREAD, stack, 1, runtime, 1_000_000, &mut weigh);
+        }
+        scale.end(THREAD, Some(9_500_000), 1_000_000, &mut weigh);
+        assert_eq!(weights.values().sum::<u64>(), 8_500_000);
+        // 3 of 4 ms, half of 4.000001 ms and the rest, against 1 of 4 ms and the other half.
+        assert_eq!(weights[&8], 1_000_000 + 2_000_000);
+    }
+
+    /// Makes sure that samples keep their periods where the scheduler's figure is not to be had.
+    #[test]
+    fn periods_stand_in_for_the_runtime() {
+        let mut scale = Scale::default();
+        let mut sum = 0;
+        scale.sample(THREAD, 7, 2, 0, 10, |_, ns| sum += ns);
+        scale.sample(THREAD, 7, 0, 0, 10, |_, ns| sum += ns);
+        scale.end(THREAD, None, 10, |_, ns| sum += ns);
+        assert_eq!(sum, 30);
+    }
+}

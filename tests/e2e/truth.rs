@@ -1,0 +1,280 @@
+//! Profiles of programs whose truth is known, on every interpreter, at 1 kHz for 5 s.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, ensure};
+use end_to_end::{
+    check::{Failures, is_within, names, number, paths, reused, sites},
+    collapsed::Stack,
+    environment::Turn,
+    together::{self, Profiled, Set, Together},
+};
+
+/// Sums of samples are to be the kernel's CPU time, this near.
+const CPU_TOLERANCE: f64 = 0.02;
+/// At most one sample in so many may be without a stack.
+const UNKNOWN_ONE_IN: u64 = 200;
+/// Below so many samples a check says nothing.
+const LEAST_SAMPLES: u64 = 300;
+
+/// Runs a check on one program, on every interpreter.
+fn on_each(set: Set, program: &str, check: impl Fn(&Profiled) -> Result<()>) -> Result<()> {
+    let Some(_turn) = Turn::take() else {
+        return Ok(());
+    };
+    let mut failures = Failures::new();
+    for (interpreter, together) in together::runs(set)? {
+        let checked = together.and_then(|together| {
+            let profiled = together.program(program)?;
+            let samples = profiled.profile.samples();
+            ensure!(samples >= LEAST_SAMPLES, "only {samples} samples");
+            check(profiled)
+        });
+        failures.expect(format!("{program} on {}", interpreter.name), checked);
+    }
+    failures.finish()
+}
+
+fn paths_are_kept(profiled: &Profiled) -> Result<()> {
+    let known: Vec<Vec<String>> = profiled.fact("paths")?;
+    let mut profile = profiled.profile.clone();
+    let unknown = paths::take_unknown(&mut profile);
+    let impossible = paths::impossible(&profile, &known);
+    ensure!(impossible.samples == 0, "{impossible:#?}");
+    ensure!(
+        unknown * UNKNOWN_ONE_IN <= profile.samples(),
+        "{unknown} samples without a stack beside {}",
+        profile.samples()
+    );
+    let met = paths::met(&profile, &known);
+    ensure!(met * 2 > known.len(), "only {met} paths of {}", known.len());
+    Ok(())
+}
+
+/// Makes sure that no stack mixes two call chains that alternate, or shows one out of order.
+#[test]
+fn impossible_stacks() -> Result<()> {
+    on_each(Set::Stacks, "alternating.py", paths_are_kept)
+}
+
+/// Makes sure that the frames of generators and coroutines stand under the consumer that advances them.
+#[test]
+fn generators() -> Result<()> {
+    on_each(Set::Stacks, "generators.py", paths_are_kept)
+}
+
+/// Makes sure that functions that are made, run and freed at the same addresses are not taken for one another,
+/// in name or line.
+#[test]
+fn reused_code() -> Result<()> {
+    on_each(Set::Stacks, "reused_code.py", |profiled| {
+        let impossible = reused::impossible(&profiled.profile);
+        ensure!(impossible.samples == 0, "{impossible:#?}");
+        let inside = profiled.profile.share_under("make_and_run");
+        ensure!(
+            inside > 0.9,
+            "only {inside} of the time in functions that are made"
+        );
+        Ok(())
+    })
+}
+
+/// Makes sure that no frame is on a wrong line, over hundreds of call sites in all kinds of statements.
+#[test]
+fn call_sites() -> Result<()> {
+    on_each(Set::Lines, "line_sites.py", |profiled| {
+        let truth: sites::Truth = serde_json::from_value(profiled.facts.clone())?;
+        let found = sites::check(&profiled.profile, &truth);
+        ensure!(found.wrong.samples == 0, "{:#?}", found.wrong);
+        let met = found.distinct.len();
+        ensure!(met > 300, "{met} of {} call sites met", truth.sites);
+        Ok(())
+    })
+}
+
+/// Makes sure that a function that takes 70 % of the CPU time reads 70 %, give or take 3 points.
+#[test]
+fn split() -> Result<()> {
+    on_each(Set::Lines, "split_70_30.py", |profiled| {
+        for (function, truth) in [("seventy", 0.7), ("thirty", 0.3)] {
+            let share = profiled.profile.share_under(function);
+            ensure!((share - truth).abs() <= 0.03, "{function} reads {share:.3}");
+        }
+        Ok(())
+    })
+}
+
+/// Makes sure that threads that sleep get no samples.
+#[test]
+fn sleepers() -> Result<()> {
+    on_each(Set::Lines, "sleepers.py", |profiled| {
+        let asleep = |stack: &Stack| stack.names().any(|name| name.starts_with("sleep_in_"));
+        let samples = profiled.profile.samples_where(asleep);
+        ensure!(samples == 0, "{samples} samples of threads that sleep");
+        let busy = profiled.profile.share_under("busy_main");
+        ensure!(busy == 1.0, "the busy thread has a share of {busy}");
+        Ok(())
+    })
+}
+
+/// Makes sure that the samples of each process add up to the CPU time that the kernel accounted to it, by the
+/// ledger's figure and by one that was recorded without the profiler's help.
+#[test]
+fn cpu_time() -> Result<()> {
+    let Some(_turn) = Turn::take() else {
+        return Ok(());
+    };
+    let mut failures = Failures::new();
+    for set in Set::ALL {
+        for (interpreter, together) in together::runs(set)? {
+            let of = |program: &str| format!("{program} on {}", interpreter.name);
+            let Some(together) =
+                failures.expect(format!("{set:?} on {}", interpreter.name), together)
+            else {
+                continue;
+            };
+            for program in set.programs() {
+                failures.expect(of(program), cpu_times_agree(&together, program));
+            }
+        }
+    }
+    failures.finish()
+}
+
+fn cpu_times_agree(together: &Together, program: &str) -> Result<()> {
+    let profiled = together.program(program)?;
+    let stats = &together.stats;
+    let recorded = together
+        .cpu
+        .between(profiled.pid, stats.started, stats.ended())?;
+    let process = stats.process(profiled.pid)?;
+    let ledger = process.cpu_s.context("no CPU time in the ledger")?;
+    let samples = process.sampled_s;
+    ensure!(
+        is_within(ledger, recorded, CPU_TOLERANCE) && is_within(samples, recorded, CPU_TOLERANCE),
+        "samples {samples:.3} s, ledger {ledger:.3} s, kernel {recorded:.3} s"
+    );
+    Ok(())
+}
+
+/// Makes sure that a recursion of 2,500 frames shows whole, or with root and leaf and a mark that says how many
+/// frames are missing.
+#[test]
+fn recursion() -> Result<()> {
+    on_each(Set::Extremes, "recursion.py", |profiled| {
+        let frames: u64 = profiled.fact("frames")?;
+        for stack in &profiled.profile.stacks {
+            let shown = stack.names().filter(|name| *name == "descend").count() as u64;
+            let omitted: u64 = stack.names().filter_map(omitted).sum();
+            ensure!(
+                shown + omitted == frames
+                    && stack.has("top")
+                    && stack.names().last() == Some("bottom"),
+                "{shown} frames shown and {omitted} omitted of {frames}, from {:?} to {:?}",
+                stack.names().next(),
+                stack.names().last()
+            );
+        }
+        Ok(())
+    })
+}
+
+/// How many frames the mark `[12 frames omitted]` stands for.
+fn omitted(name: &str) -> Option<u64> {
+    name.strip_prefix('[')?
+        .strip_suffix(" frames omitted]")?
+        .parse()
+        .ok()
+}
+
+/// Makes sure that foreign, long and hostile names and file names come out whole and harmless, each with its
+/// share of the time.
+#[test]
+fn names() -> Result<()> {
+    on_each(Set::Extremes, "hostile_names.py", |profiled| {
+        let functions: Vec<[Vec<u32>; 2]> = profiled.fact("functions")?;
+        let mut shares = BTreeMap::new();
+        for stack in &profiled.profile.stacks {
+            // <module> > main > the function, which may call the clock.
+            let Some(frame) = stack.frames.get(2) else {
+                continue;
+            };
+            let known = functions.iter().position(|[name, file]| {
+                names::shows(&frame.name, name)
+                    && frame
+                        .file
+                        .as_deref()
+                        .is_some_and(|shown| names::shows(shown, file))
+            });
+            let clock = frame.name == "thread_cpu";
+            ensure!(
+                known.is_some() || clock,
+                "{frame:?} is no function of the program"
+            );
+            *shares.entry(known).or_insert(0) += stack.count;
+        }
+        let fair = number(profiled.profile.samples()) / number(functions.len() as u64);
+        for (index, function) in functions.iter().enumerate() {
+            let samples = number(shares.get(&Some(index)).copied().unwrap_or(0));
+            ensure!(
+                is_within(samples, fair, 0.5),
+                "{samples} samples of {:?}, a fair share is {fair:.0}",
+                shown(&function[0])
+            );
+        }
+        Ok(())
+    })
+}
+
+fn shown(points: &[u32]) -> String {
+    points
+        .iter()
+        .map(|&point| char::from_u32(point).unwrap_or(char::REPLACEMENT_CHARACTER))
+        .collect()
+}
+
+/// Makes sure that lines are right in a function whose line table has more than 100 KiB.
+#[test]
+fn large_line_table() -> Result<()> {
+    on_each(Set::Extremes, "large_line_table.py", |profiled| {
+        let (wrong, looked_at) = sites::large(&profiled.profile, profiled.fact("modulus")?)?;
+        ensure!(wrong.samples == 0, "{wrong:#?}");
+        ensure!(
+            looked_at * 10 > profiled.profile.samples() * 9,
+            "only {looked_at} samples are in callees of the function"
+        );
+        Ok(())
+    })
+}
+
+/// Makes sure that what is run together is told apart: every sample is in a process of the set, and the ledger
+/// has each of them as profiled.
+#[test]
+fn processes_are_told_apart() -> Result<()> {
+    let Some(_turn) = Turn::take() else {
+        return Ok(());
+    };
+    let mut failures = Failures::new();
+    for (interpreter, together) in together::runs(Set::Stacks)? {
+        let checked = together.and_then(|together| {
+            let mut samples = 0;
+            for program in Set::Stacks.programs() {
+                let profiled = together.program(program)?;
+                let entry = together.stats.process(profiled.pid)?;
+                ensure!(entry.status == "profiled", "{program}: {}", entry.status);
+                let python: String = profiled.fact("python")?;
+                ensure!(
+                    entry.python.as_deref() == Some(&*python),
+                    "{:?} is not {python}",
+                    entry.python
+                );
+                ensure!(entry.cmdline.contains(program), "{}", entry.cmdline);
+                samples += profiled.profile.samples();
+            }
+            ensure!(samples == together.stats.samples.delivered);
+            Ok(())
+        });
+        failures.expect(&interpreter.name, checked);
+    }
+    failures.finish()
+}
