@@ -1,8 +1,9 @@
 //! CPython versions from pyenv: with a shared libpython that keeps its symbols, and with headers.
 
-use std::{path::Path, process::Command};
-
-use anyhow::{Context, Result};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use super::{Component, Obstacle, apt};
 use crate::{paths, shell};
@@ -24,11 +25,50 @@ const BUILD_PACKAGES: &[&str] = &[
     "zlib1g-dev",
 ];
 
-/// All versions, one component each.
+/// pyenv, and all versions, one component each.
 pub fn all() -> impl Iterator<Item = Box<dyn Component>> {
-    VERSIONS
-        .iter()
-        .map(|version| Box::new(Interpreter { version }) as Box<dyn Component>)
+    std::iter::once(Box::new(Pyenv) as Box<dyn Component>)
+        .chain(interpreters().map(|one| Box::new(one) as _))
+}
+
+fn interpreters() -> impl Iterator<Item = Interpreter> {
+    VERSIONS.iter().map(|version| Interpreter { version })
+}
+
+/// What builds the interpreters; not wanted where all of them are there.
+struct Pyenv;
+
+impl Component for Pyenv {
+    fn name(&self) -> String {
+        "pyenv".into()
+    }
+
+    fn why(&self) -> &'static str {
+        "building interpreters for the tests"
+    }
+
+    fn missing(&self) -> Option<String> {
+        let wanted = interpreters().any(|one| one.missing().is_some());
+        (wanted && pyenv().is_none()).then(|| format!("no {}", paths::pyenv().display()))
+    }
+
+    fn provide(&self, log: &Path) -> Result<(), Obstacle> {
+        let mut clone = Command::new("git");
+        clone
+            .args(["clone", "--depth=1", REPOSITORY])
+            .arg(paths::pyenv());
+        shell::run_logged(&mut clone, log).map_err(|error| {
+            let by_hand = shell::display(&clone);
+            Obstacle::new(format!("{error:#}"), &[&by_hand, "cargo xtask setup"])
+        })
+    }
+}
+
+fn pyenv() -> Option<PathBuf> {
+    let own = paths::pyenv().join("bin/pyenv");
+    own.exists()
+        .then_some(own)
+        .or_else(|| shell::which("pyenv"))
 }
 
 struct Interpreter {
@@ -62,15 +102,7 @@ impl Component for Interpreter {
     }
 
     fn provide(&self, log: &Path) -> Result<(), Obstacle> {
-        let pyenv = pyenv(log).map_err(|error| {
-            Obstacle::new(
-                format!("{error:#}"),
-                &[
-                    &format!("git clone {REPOSITORY} ~/.pyenv"),
-                    "cargo xtask setup",
-                ],
-            )
-        })?;
+        let pyenv = pyenv().ok_or_else(|| Obstacle::new("no pyenv to build it", &[]))?;
         // Where the packages cannot be had, the build may still find what it needs.
         if let Err(obstacle) = apt::install(BUILD_PACKAGES, log) {
             eprintln!("setup: {obstacle}");
@@ -90,21 +122,4 @@ impl Component for Interpreter {
             )
         })
     }
-}
-
-/// pyenv's executable; fetches pyenv where it is not there.
-fn pyenv(log: &Path) -> Result<std::path::PathBuf> {
-    let own = paths::pyenv().join("bin/pyenv");
-    if own.exists() {
-        return Ok(own);
-    }
-    if let Some(found) = shell::which("pyenv") {
-        return Ok(found);
-    }
-    let mut clone = Command::new("git");
-    clone
-        .args(["clone", "--depth=1", REPOSITORY])
-        .arg(paths::pyenv());
-    shell::run_logged(&mut clone, log).context("pyenv is not there")?;
-    Ok(own)
 }

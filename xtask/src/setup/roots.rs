@@ -6,6 +6,8 @@ use std::{
     process::Command,
 };
 
+use anyhow::Result;
+
 use super::{Component, Obstacle, apt};
 use crate::{paths, shell};
 
@@ -55,39 +57,50 @@ impl Component for Forky {
     }
 
     fn provide(&self, log: &Path) -> Result<(), Obstacle> {
+        let root = forky();
+        let by_hand = |reason: String| Obstacle::new(reason, &[&shell::display(&bootstrap(&root))]);
         if !shell::can_be_root() {
-            return Err(Obstacle::new(
-                "debootstrap wants root, and there is no sudo",
-                &[&shell::display(&bootstrap(&forky()))],
+            return Err(by_hand(
+                "debootstrap wants root, and there is no sudo".into(),
             ));
         }
-        let root = forky();
         if !root.exists() {
-            let unfinished = root.with_extension("tmp");
-            // What an interrupted run left; nothing that is still mounted in there is touched.
-            let mut clear = shell::as_root("rm");
-            clear.args(["-rf", "--one-file-system"]).arg(&unfinished);
-            shell::run_logged(&mut clear, log)?;
-            shell::run_logged(&mut bootstrap(&unfinished), log)?;
-            let mut rename = shell::as_root("mv");
-            rename.arg("-T").arg(&unfinished).arg(&root);
-            shell::run_logged(&mut rename, log)?;
+            create(&root, log).map_err(|error| by_hand(format!("{error:#}")))?;
         }
-        // What an interrupted installation left half done.
-        let mut repair = in_root(&root, "dpkg");
-        shell::run_logged(repair.args(["--configure", "-a"]), log)?;
-        let mut update = in_root(&root, "apt-get");
-        update.args(apt::OPTIONS).arg("update");
-        shell::run_logged(&mut update, log)?;
-        let mut install = in_root(&root, "apt-get");
-        install
-            .args(apt::OPTIONS)
-            .args(["install", "--no-install-recommends"])
-            .args(INTERPRETERS)
-            .args(HEADERS);
-        shell::run_logged(&mut install, log)?;
-        Ok(())
+        Ok(complete(&root, log)?)
     }
+}
+
+/// Makes the root under another name and moves it into place when it is whole.
+fn create(root: &Path, log: &Path) -> Result<()> {
+    let unfinished = root.with_extension("tmp");
+    if unfinished.exists() {
+        // What an interrupted run left; nothing that is still mounted in there is touched.
+        let mut clear = shell::as_root("rm");
+        clear.args(["-rf", "--one-file-system"]).arg(&unfinished);
+        shell::run_logged(&mut clear, log)?;
+    }
+    shell::run_logged(&mut bootstrap(&unfinished), log)?;
+    let mut rename = shell::as_root("mv");
+    rename.arg("-T").arg(&unfinished).arg(root);
+    shell::run_logged(&mut rename, log)
+}
+
+/// Installs what is wanted beside a minimal system.
+fn complete(root: &Path, log: &Path) -> Result<()> {
+    // What an interrupted installation left half done.
+    let mut repair = in_root(root, "dpkg");
+    shell::run_logged(repair.args(["--configure", "-a"]), log)?;
+    let mut update = in_root(root, "apt-get");
+    update.args(apt::OPTIONS).arg("update");
+    shell::run_logged(&mut update, log)?;
+    let mut install = in_root(root, "apt-get");
+    install
+        .args(apt::OPTIONS)
+        .args(["install", "--no-install-recommends"])
+        .args(INTERPRETERS)
+        .args(HEADERS);
+    shell::run_logged(&mut install, log)
 }
 
 fn bootstrap(root: &Path) -> Command {
