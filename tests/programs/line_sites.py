@@ -102,6 +102,9 @@ def code_lines(code, lines):
         found = {line for _, _, line in code.co_lines() if line is not None}
     else:
         found = {line for _, line in dis.findlinestarts(code)}
+    # Up to 3.10 a frame that is about to run its first instruction has f_lasti -1, which PyCode_Addr2Line takes for
+    # co_firstlineno: the line of `def`. From 3.11 on an instruction of its own stands there.
+    found.add(code.co_firstlineno)
     lines.setdefault(target.displayed_name(code), set()).update(found)
     for constant in code.co_consts:
         if isinstance(constant, type(code)):
