@@ -113,43 +113,38 @@ fn capture_one(scratch: &mut Scratch, layout: &Layout, buffer: &mut Capture, ind
     let data = (&raw mut buffer.data).cast::<u8>();
     let name = smaller(code.name_bytes, INLINE_TEXT as u32);
     // SAFETY: up to INLINE_TEXT bytes at the beginning of `data`.
-    if name > 0
-        && unsafe { read_bytes(data, name, INLINE_TEXT as u32, scratch.pieces.address[0]) }.is_ok()
-    {
+    let copied = unsafe { read_bytes(data, name, INLINE_TEXT as u32, scratch.pieces.address[0]) };
+    if name > 0 && copied.is_ok() {
         code.name_sent = name;
         code.missing &= !missing::NAME;
     }
     let at = smaller(code.name_sent, INLINE_TEXT as u32) as usize;
     let file = smaller(code.file_bytes, INLINE_TEXT as u32);
     // SAFETY: up to INLINE_TEXT bytes from at most INLINE_TEXT on; `data` holds both texts and the table.
-    if file > 0
-        && unsafe {
-            read_bytes(
-                data.add(at),
-                file,
-                INLINE_TEXT as u32,
-                scratch.pieces.address[1],
-            )
-        }
-        .is_ok()
-    {
+    let copied = unsafe {
+        read_bytes(
+            data.add(at),
+            file,
+            INLINE_TEXT as u32,
+            scratch.pieces.address[1],
+        )
+    };
+    if file > 0 && copied.is_ok() {
         code.file_sent = file;
         code.missing &= !missing::FILE;
     }
     let at = at + smaller(code.file_sent, INLINE_TEXT as u32) as usize;
     let table = smaller(code.table_bytes, INLINE_TABLE as u32);
     // SAFETY: up to INLINE_TABLE bytes from at most twice INLINE_TEXT on.
-    if table > 0
-        && unsafe {
-            read_bytes(
-                data.add(at),
-                table,
-                INLINE_TABLE as u32,
-                scratch.pieces.address[2],
-            )
-        }
-        .is_ok()
-    {
+    let copied = unsafe {
+        read_bytes(
+            data.add(at),
+            table,
+            INLINE_TABLE as u32,
+            scratch.pieces.address[2],
+        )
+    };
+    if table > 0 && copied.is_ok() {
         code.table_sent = table;
         code.missing &= !missing::TABLE;
     }

@@ -2,6 +2,10 @@
 //! ([`walk`]) once its state is found ([`threads`]), and how a code object and its strings are read ([`code`]).
 
 pub mod code;
+#[cfg(test)]
+mod image;
 pub mod layout;
 pub mod threads;
 pub mod walk;
+#[cfg(test)]
+mod walk_tests;

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     host::{self, permission},
-    kernel::KernelError,
+    kernel::{Clock, KernelError},
     output::{self, summary},
     profile::model::Profile,
     recording::{self, Recording, command::Launched, discovery::Scope},
@@ -77,6 +77,10 @@ impl From<KernelError> for Failure {
             KernelError::Btf(_) => format!(
                 "kernel {release} does not describe its types: a kernel built with CONFIG_DEBUG_INFO_BTF=y is needed, as distributions build theirs from 5.10 on"
             ),
+            KernelError::Perf {
+                clock: Clock::Cycles,
+                ..
+            } => "this machine may have no such counter: leave --event away".to_owned(),
             KernelError::Perf { .. } => format!(
                 "kernel.perf_event_paranoid is {}; in a container, performance events may be forbidden by seccomp: allow perf_event_open, or run on the host",
                 permission::paranoid()
@@ -141,7 +145,7 @@ pub fn run(config: Config, words: &[OsString]) -> Result<Option<ExitStatus>, Fai
         say("no Python process runs yet: waiting for one");
     }
     let mut line = progress::Line::new(!config.quiet, config.duration);
-    let outcome = recording.run(&stop, |progress| line.show(progress));
+    let outcome = recording.run(&stop, |recording| line.show(|| recording.progress()));
     line.clear();
     outcome?;
     let mut recorded = recording.finish()?;

@@ -61,6 +61,8 @@ pub enum KernelError {
     Perf {
         /// The CPU.
         cpu: u32,
+        /// What it was to count.
+        clock: Clock,
         /// What the kernel says.
         error: ProgramError,
     },
@@ -225,11 +227,12 @@ impl Kernel {
             Clock::Cycles => SamplePolicy::Frequency(self.options.rate_hz),
         };
         let program = perf_event(&mut self.programs, SAMPLE)?;
+        let clock = self.options.clock;
         for &cpu in &self.cpus {
             let scope = PerfEventScope::AllProcessesOneCpu { cpu };
             program
-                .attach(self.options.clock.config(), scope, policy, false)
-                .map_err(|error| KernelError::Perf { cpu, error })?;
+                .attach(clock.config(), scope, policy, false)
+                .map_err(|error| KernelError::Perf { cpu, clock, error })?;
         }
         Ok(())
     }

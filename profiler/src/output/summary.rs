@@ -172,8 +172,8 @@ fn write_ledger(profile: &Profile, out: &mut dyn Write) -> io::Result<()> {
     if ledger.truncated > 0 {
         writeln!(
             out,
-            "{} too deep to keep whole; a mark stands where frames are missing",
-            counted(ledger.truncated, "stack was", "stacks were")
+            "{} a stack that is not whole; a mark stands where frames are missing",
+            counted(ledger.truncated, "sample has", "samples have")
         )?;
     }
     if !ledger.balances() {
@@ -330,7 +330,7 @@ Hottest functions, of 1.90 s of CPU time
 200 samples taken, 10 lost (5.0 %)
   7: the ring buffer was full
   3: its stack was not known
-100 stacks were too deep to keep whole; a mark stands where frames are missing
+100 samples have a stack that is not whole; a mark stands where frames are missing
 The profiler itself took 25.0 ms of CPU time (0.2 % of one CPU) and 21 MB
 
 Wrote my profile.svg

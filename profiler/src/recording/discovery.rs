@@ -15,8 +15,8 @@ use crate::{
 
 /// How often /proc is looked through for processes that no event told of.
 const RESCAN: Duration = Duration::from_secs(1);
-/// A process that has not mapped its libpython after this many looks is left to the rescan.
-const ATTEMPTS: u32 = 12;
+/// The longest time between two looks at a process that has yet to map its libpython: 2^10 ms.
+const SLOWEST: u32 = 10;
 
 /// Which processes are wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +44,11 @@ impl Scope {
         if let Self::These { pids, .. } = self {
             pids.insert(pid);
         }
+    }
+
+    /// Whether a process was asked for by its id.
+    fn names(&self, pid: u32) -> bool {
+        matches!(self, Self::These { pids, .. } if pids.contains(&pid))
     }
 
     fn wants(&self, pid: u32) -> bool {
@@ -146,15 +151,21 @@ impl Discovery {
             return;
         }
         match find(pid, &mut self.cache) {
-            Found::Starting if attempt < ATTEMPTS => {
+            Found::Starting => {
                 // 1 ms at first, then twice as long each time: the loader is quick unless the disk is slow.
-                let delay = Duration::from_millis(1 << attempt);
+                let delay = Duration::from_millis(1 << attempt.min(SLOWEST));
                 self.pending.insert(pid, (now + delay, attempt + 1));
             }
             Found::Gone => {}
             result => {
                 self.known.insert(pid);
-                if matches!(result, Found::Python(_) | Found::Refused { .. }) {
+                // A process that was asked for by its id must not seem to be something else.
+                let is_told = match &result {
+                    Found::Python(_) | Found::Refused { .. } => true,
+                    Found::Unreadable(_) => self.scope.names(pid),
+                    _ => false,
+                };
+                if is_told {
                     found(pid, result);
                 }
             }

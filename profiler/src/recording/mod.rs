@@ -208,7 +208,7 @@ impl Recording {
     pub fn run(
         &mut self,
         stop: &Arc<AtomicBool>,
-        mut progress: impl FnMut(Progress),
+        mut progress: impl FnMut(&Self),
     ) -> Result<(), KernelError> {
         self.sampling_since = Instant::now();
         let descriptors = self.kernel.descriptors();
@@ -225,11 +225,13 @@ impl Recording {
             wait::for_input(&descriptors, timeout);
             self.drain();
             self.discover()?;
-            progress(self.progress());
+            progress(self);
         }
     }
 
-    fn progress(&self) -> Progress {
+    /// How far the recording has come.
+    #[must_use]
+    pub fn progress(&self) -> Progress {
         let lost = self
             .kernel
             .processes()
@@ -340,9 +342,10 @@ impl Recording {
                 tracked.refused_interpreter = (version, interpreter);
                 tracked.refused = Some(reason);
             }
-            Found::NotPython | Found::Starting | Found::Gone | Found::Unreadable(_) => {
-                return Ok(());
+            Found::Unreadable(reason) => {
+                tracked.refused = Some(format!("its memory map cannot be read: {reason}"));
             }
+            Found::NotPython | Found::Starting | Found::Gone => return Ok(()),
         }
         self.collector.track(tracked);
         Ok(())

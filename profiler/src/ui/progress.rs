@@ -39,12 +39,12 @@ impl Line {
     }
 
     /// Shows how far the recording has come.
-    pub fn show(&mut self, progress: Progress) {
-        if self.last.is_some_and(|last| last.elapsed() < REFRESH) {
+    pub fn show(&mut self, progress: impl FnOnce() -> Progress) {
+        if self.bar.is_hidden() || self.last.is_some_and(|last| last.elapsed() < REFRESH) {
             return;
         }
         self.last = Some(Instant::now());
-        self.bar.set_message(message(progress, self.duration));
+        self.bar.set_message(message(progress(), self.duration));
         self.bar.tick();
     }
 
