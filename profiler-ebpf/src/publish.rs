@@ -104,7 +104,7 @@ fn note_if_missing(scratch: &mut Scratch, index: u32) {
 
 /// Sends the new stack and its sample.
 #[perf_event]
-pub fn finish(_ctx: PerfEventContext) -> u32 {
+pub fn finish(ctx: PerfEventContext) -> u32 {
     let Some((scratch, _)) = scratch() else {
         end(Outcome::Internal);
         return 0;
@@ -127,6 +127,15 @@ pub fn finish(_ctx: PerfEventContext) -> u32 {
             unsafe { *slot = id };
         }
     }
+    #[cfg(feature = "diagnostics")]
+    aya_log_ebpf::debug!(
+        &ctx,
+        "thread {} sent a stack of {} frames",
+        scratch.sample.tid,
+        frames
+    );
+    #[cfg(not(feature = "diagnostics"))]
+    let _ = ctx;
     send_sample(scratch);
     0
 }

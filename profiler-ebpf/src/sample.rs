@@ -99,6 +99,13 @@ pub fn go_on(ctx: &PerfEventContext, scratch: &mut Scratch, stage: u32) {
     scratch.calls += 1;
     // SAFETY: all stages are programs of this kind that take this context.
     unsafe { maps::STAGES.tail_call(ctx, stage) };
+    #[cfg(feature = "diagnostics")]
+    aya_log_ebpf::warn!(
+        ctx,
+        "tail call {} refused, to stage {}",
+        scratch.calls,
+        stage
+    );
     end(Outcome::TailCallFailed);
 }
 
@@ -296,6 +303,8 @@ pub fn find(ctx: PerfEventContext) -> u32 {
                 return 0;
             }
             SearchStep::NotFound => {
+                #[cfg(feature = "diagnostics")]
+                aya_log_ebpf::debug!(&ctx, "thread {} has no Python state", scratch.sample.tid);
                 remember(scratch, 0);
                 stop(&ctx, scratch, mark::NO_THREAD_STATE);
                 return 0;

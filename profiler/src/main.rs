@@ -11,6 +11,8 @@ use clap::{CommandFactory, FromArgMatches};
 use profiler::cli::{Cli, Command, config::Config, record};
 
 fn main() -> ExitCode {
+    #[cfg(feature = "diagnostics")]
+    env_logger::init();
     let words: Vec<_> = env::args_os().collect();
     let cli = match Cli::command()
         .try_get_matches()

@@ -36,11 +36,18 @@ fn rates() -> Result<()> {
             format!("{} Hz", stats.rate_hz),
         );
         let truth = recorded.between(target.pid(), stats.started, stats.ended())?;
-        let samples = number(stats.samples.delivered) / f64::from(rate);
+        let weight = stats.process(target.pid())?.sampled_s;
         failures.require(
             asked,
-            is_within(samples, truth, 0.03),
-            format!("samples stand for {samples:.3} s of {truth:.3} s"),
+            is_within(weight, truth, 0.02),
+            format!("samples stand for {weight:.3} s of {truth:.3} s"),
+        );
+        // Wider: a hypervisor that takes the CPU away takes samples with it, whose time the next ones stand for.
+        let count = number(stats.samples.delivered) / f64::from(rate);
+        failures.require(
+            asked,
+            is_within(count, truth, 0.2),
+            format!("{count:.3} s by their number, of {truth:.3} s"),
         );
         let lost = &stats.samples.lost;
         failures.require(asked, lost.is_empty(), format!("lost {lost:?}"));

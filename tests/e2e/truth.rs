@@ -1,6 +1,6 @@
 //! Profiles of programs whose truth is known, on every interpreter, at 1 kHz for 5 s.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use anyhow::{Context, Result, ensure};
 use end_to_end::{
@@ -95,13 +95,31 @@ fn call_sites() -> Result<()> {
 /// Makes sure that a function that takes 70 % of the CPU time reads 70 %, give or take 3 points.
 #[test]
 fn split() -> Result<()> {
-    on_each(Set::Lines, "split_70_30.py", |profiled| {
-        for (function, truth) in [("seventy", 0.7), ("thirty", 0.3)] {
-            let share = profiled.profile.share_under(function);
-            ensure!((share - truth).abs() <= 0.03, "{function} reads {share:.3}");
-        }
-        Ok(())
-    })
+    let Some(_turn) = Turn::take() else {
+        return Ok(());
+    };
+    let mut failures = Failures::new();
+    for (interpreter, together) in together::runs(Set::Lines)? {
+        // The samples of 5 s put a share within 3 points nearly always: where not, another 5 s decide.
+        let checked = together.and_then(shares_are_split).or_else(|first| {
+            shares_are_split(together::make(Set::Lines, &interpreter)?.into())
+                .with_context(|| format!("and before: {first:#}"))
+        });
+        failures.expect(&interpreter.name, checked);
+    }
+    failures.finish()
+}
+
+fn shares_are_split(together: Arc<Together>) -> Result<()> {
+    let profile = &together.program("split_70_30.py")?.profile;
+    let samples = profile.samples();
+    ensure!(samples >= LEAST_SAMPLES, "only {samples} samples");
+    for (function, truth) in [("seventy", 0.7), ("thirty", 0.3)] {
+        let share = profile.share_under(function);
+        println!("{function} reads {share:.3}");
+        ensure!((share - truth).abs() <= 0.03, "{function} reads {share:.3}");
+    }
+    Ok(())
 }
 
 /// Makes sure that threads that sleep get no samples.

@@ -231,7 +231,8 @@ impl Running {
             }
             thread::sleep(Duration::from_millis(20));
         }
-        thread::sleep(Duration::from_secs(1));
+        // Other programs are loaded, and processes looked through; on a busy machine that takes a while.
+        thread::sleep(Duration::from_secs(3));
         Ok(())
     }
 

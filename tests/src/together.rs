@@ -127,7 +127,11 @@ pub fn runs(set: Set) -> Result<impl Iterator<Item = (Interpreter, Result<Arc<To
         }))
 }
 
-fn make(set: Set, interpreter: &Interpreter) -> Result<Together> {
+/// Makes a run of a set once more.
+///
+/// # Errors
+/// Where it fails.
+pub fn make(set: Set, interpreter: &Interpreter) -> Result<Together> {
     let mut targets = Vec::new();
     for program in set.programs() {
         targets.push((

@@ -102,6 +102,8 @@ pub struct Kernel {
     _statistics: Option<RunTimeStatistics>,
     cpus: Vec<u32>,
     options: Options,
+    #[cfg(feature = "diagnostics")]
+    log: Option<aya_log::EbpfLogger<&'static dyn log::Log>>,
 }
 
 const STAGES: [&str; shared::stage::COUNT as usize] = shared::stage::NAMES;
@@ -197,6 +199,9 @@ impl Kernel {
             events: PerCpuArray::try_from(take(&mut programs, "EVENTS")?)?,
             _stages: stages,
             _statistics: statistics,
+            // None where the kernel side was built without its log.
+            #[cfg(feature = "diagnostics")]
+            log: aya_log::EbpfLogger::init(&mut programs).ok(),
             programs,
             cpus,
             options,
@@ -332,6 +337,10 @@ impl Kernel {
 
     /// Hands every record that has arrived to `handle`; how many there were.
     pub fn drain(&mut self, mut handle: impl FnMut(&[u8])) -> usize {
+        #[cfg(feature = "diagnostics")]
+        if let Some(log) = &mut self.log {
+            log.flush();
+        }
         let mut records = 0;
         for ring in &mut self.rings {
             while let Some(record) = ring.next() {

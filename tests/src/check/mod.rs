@@ -7,7 +7,7 @@ pub mod sites;
 
 use std::fmt::Display;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 /// What was found wrong, over several interpreters: a test goes through all before it fails.
 #[derive(Debug, Default)]
@@ -65,4 +65,13 @@ pub fn is_within(value: f64, truth: f64, tolerance: f64) -> bool {
 )]
 pub fn number(count: u64) -> f64 {
     count as f64
+}
+
+/// Runs a check that rests on chance, such as a share of a number of samples: once more where it fails. What is wrong
+/// fails again; what was bad luck hardly does.
+///
+/// # Errors
+/// Where it fails twice.
+pub fn twice(check: impl Fn() -> Result<()>) -> Result<()> {
+    check().or_else(|first| check().with_context(|| format!("and before: {first:#}")))
 }
