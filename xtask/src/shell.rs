@@ -4,7 +4,8 @@ use std::{
     env,
     ffi::OsStr,
     fs::{self, File},
-    io::Write as _,
+    io::{self, Write as _},
+    os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
@@ -46,6 +47,19 @@ pub fn as_root(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new("sudo");
     command.arg("--").arg(program);
     command
+}
+
+/// Lets the kernel end a command's process when we end, however that comes about.
+pub fn dies_with_us(command: &mut Command) -> &mut Command {
+    let bind = || {
+        // SAFETY: prctl with these arguments touches no memory.
+        match unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) } {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        }
+    };
+    // SAFETY: between fork and exec the closure makes one system call, and neither allocates nor locks.
+    unsafe { command.pre_exec(bind) }
 }
 
 /// A command line as a person would type it.

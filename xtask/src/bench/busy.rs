@@ -6,6 +6,7 @@ use anyhow::Result;
 
 use super::{
     Setting,
+    clock::Clock,
     profiler::{ALL, Profiler, Target},
     table::{markdown, median},
     target::Busy,
@@ -42,6 +43,7 @@ pub fn measure(setting: &Setting) -> Result<String> {
             }
             rows.push(row(profiler, rate, &windows));
         }
+        rows.push(clock_alone(setting, rate)?);
     }
     Ok(markdown(
         &[
@@ -75,6 +77,23 @@ fn window(setting: &Setting, profiler: Profiler, rate: u32) -> Result<Window> {
         user_us: used.cpu_ns as f64 / 1e3 / taken,
         kept: with / alone,
     })
+}
+
+/// What the target keeps under our profiler's clock alone: nothing that samples by it can leave more.
+fn clock_alone(setting: &Setting, rate: u32) -> Result<Vec<String>> {
+    let mut kept = Vec::new();
+    for run in 1..=setting.runs {
+        eprintln!("bench: busy thread: the clock alone at {rate} Hz, run {run}");
+        let directory = tempfile::tempdir()?;
+        let target = Busy::start(directory.path())?;
+        let alone = throughput(&target, setting.seconds)?;
+        let _clock = Clock::start(rate)?;
+        kept.push(throughput(&target, setting.seconds)? / alone);
+    }
+    let mut cells = vec!["(the clock alone)".to_owned(), rate.to_string()];
+    cells.extend(std::iter::repeat_n("-".to_owned(), 4));
+    cells.push(format!("{:.3}", median(kept)));
+    Ok(cells)
 }
 
 fn start(

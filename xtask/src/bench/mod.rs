@@ -1,6 +1,7 @@
 //! Ours and other profilers, measured in the same run on the same programs.
 
 mod busy;
+mod clock;
 mod idle;
 mod profiler;
 mod table;
@@ -75,7 +76,7 @@ pub fn main(args: &BenchArgs) -> Result<()> {
         runs: args.runs,
         seconds: args.seconds,
     };
-    let _statistics = usage::Statistics::enable()?;
+    let _statistics = usage::enable_statistics()?;
     println!("{}", machine(&setting));
     if args.only != Some(Part::Idle) {
         println!("## One busy thread, 30 frames deep, CPython 3.12.1\n");

@@ -81,7 +81,7 @@ impl Profiler {
             Self::Austin => {}
         }
         let messages = File::create(directory.join("messages"))?;
-        let child = command
+        let child = shell::dies_with_us(&mut command)
             .arg("-o")
             .arg(directory.join("profile"))
             .stdin(Stdio::null())

@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 
-use crate::paths;
+use crate::{paths, shell};
 
 /// An interpreter that all the profilers compared know.
 const PYTHON: &str = "versions/3.12.1/bin/python3.12";
@@ -21,6 +21,7 @@ fn python(program: &str) -> Command {
     command
         .arg(paths::workspace().join("xtask/programs").join(program))
         .stdin(Stdio::null());
+    shell::dies_with_us(&mut command);
     command
 }
 

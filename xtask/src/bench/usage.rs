@@ -1,6 +1,11 @@
 //! What a process has used so far, from what the kernel accounts to it.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    os::fd::{FromRawFd as _, OwnedFd, RawFd},
+    path::Path,
+};
 
 use anyhow::{Context, Result};
 
@@ -91,25 +96,24 @@ fn value(text: &str, name: &str) -> Option<u64> {
         .ok()
 }
 
-const STATISTICS: &str = "/proc/sys/kernel/bpf_stats_enabled";
+/// Commands and arguments of bpf(2), in include/uapi/linux/bpf.h.
+const BPF_ENABLE_STATS: libc::c_long = 32;
+const BPF_STATS_RUN_TIME: u32 = 0;
 
-/// Lets the kernel measure the run time of BPF programs until it is dropped.
-pub struct Statistics {
-    before: String,
-}
-
-impl Statistics {
-    /// Switches it on.
-    pub fn enable() -> Result<Self> {
-        let before = fs::read_to_string(STATISTICS).context("no BPF statistics")?;
-        fs::write(STATISTICS, "1").context("BPF statistics are switched on by root")?;
-        Ok(Self { before })
-    }
-}
-
-impl Drop for Statistics {
-    fn drop(&mut self) {
-        // Nothing can be done about a failure, and all that it costs is some nanoseconds a run.
-        let _ = fs::write(STATISTICS, self.before.trim());
-    }
+/// Lets the kernel measure the run time of BPF programs until the descriptor is closed, however that
+/// comes about: the setting kernel.bpf_stats_enabled would stay behind.
+pub fn enable_statistics() -> Result<OwnedFd> {
+    let kind = BPF_STATS_RUN_TIME;
+    let size = size_of_val(&kind);
+    // SAFETY: the kernel reads `size` bytes of `kind`, which lives through the call, and zeroes stand for
+    // the rest of its bpf_attr.
+    let descriptor =
+        unsafe { libc::syscall(libc::SYS_bpf, BPF_ENABLE_STATS, &raw const kind, size) };
+    let descriptor = RawFd::try_from(descriptor)
+        .ok()
+        .filter(|&number| number >= 0)
+        .ok_or_else(io::Error::last_os_error)
+        .context("BPF statistics cannot be switched on")?;
+    // SAFETY: the kernel has just given us this descriptor, and nobody else knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
 }

@@ -30,7 +30,7 @@ pub fn boot(
 ) -> Result<i32> {
     let mut command = command(kernel, initramfs);
     let shown = shell::display(&command);
-    let mut child = command
+    let mut child = shell::dies_with_us(&mut command)
         .spawn()
         .with_context(|| format!("cannot run {shown}"))?;
     let lines = read_lines(child.stdout.take().context("no console")?);
