@@ -8,6 +8,7 @@ pub mod cpu;
 pub mod environment;
 pub mod interpreters;
 pub mod profiler;
+pub mod speedscope;
 pub mod stats;
 pub mod target;
 pub mod together;

@@ -127,11 +127,7 @@ pub fn runs(set: Set) -> Result<impl Iterator<Item = (Interpreter, Result<Arc<To
         }))
 }
 
-/// Makes a run of a set once more.
-///
-/// # Errors
-/// Where it fails.
-pub fn make(set: Set, interpreter: &Interpreter) -> Result<Together> {
+fn make(set: Set, interpreter: &Interpreter) -> Result<Together> {
     let mut targets = Vec::new();
     for program in set.programs() {
         targets.push((
