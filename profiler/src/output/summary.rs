@@ -319,7 +319,6 @@ Hottest functions, of 1.90 s of CPU time
   1.00 s  52.6 %  1.90 s  100.0 %  main (shop/app.py:1)
   800 ms  42.1 %  800 ms   42.1 %  Shop.handle (shop/app.py:10)
   100 ms   5.3 %  100 ms    5.3 %  decode (json/decoder.py:30)
-     0 s   0.0 %  1.00 s   52.6 %  [root frames omitted]
 
 2 processes profiled
   pid  CPU time  samples  lost  Python  command
