@@ -120,18 +120,10 @@ static void code(void) {
     AT("code_filename", PyCodeObject, co_filename);
     AT("code_first_line", PyCodeObject, co_firstlineno);
 #if PY_VERSION_HEX >= 0x030A0000
-    size_t line_table = offsetof(PyCodeObject, co_linetable);
+    AT("code_line_table", PyCodeObject, co_linetable);
 #else
-    size_t line_table = offsetof(PyCodeObject, co_lnotab);
+    AT("code_line_table", PyCodeObject, co_lnotab);
 #endif
-    SHOW("code_line_table", line_table);
-#if PY_VERSION_HEX >= 0x030C0000
-    size_t identity = offsetof(PyVarObject, ob_size);
-#else
-    size_t identity = offsetof(PyCodeObject, co_argcount);
-#endif
-    SHOW("code_identity", identity);
-    SHOW("code_identity_span", line_table + 8 - identity);
 #if PY_VERSION_HEX >= 0x030B0000
     AT("code_qualname", PyCodeObject, co_qualname);
     AT("code_first_traceable", PyCodeObject, _co_firsttraceable);

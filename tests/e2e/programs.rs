@@ -10,9 +10,6 @@ use end_to_end::{
 };
 
 const SAMPLES: &str = "600";
-/// A program samples itself by a signal, whose handler runs where Python next looks for signals: now and then in
-/// Python's own code, under a frame of the program that the truth does not know. So many of the samples may be such.
-const STRAY: u64 = 6;
 
 /// What a program says of itself, and the profile that it takes of itself.
 fn self_profile(interpreter: &Interpreter, program: &str) -> Result<(Target, Collapsed)> {
@@ -35,7 +32,7 @@ fn on_each(program: &str, check: impl Fn(&Target, &Collapsed) -> Result<()>) -> 
 fn paths_are_kept(target: &Target, profile: &Collapsed) -> Result<()> {
     let known: Vec<Vec<String>> = target.fact("paths")?;
     let impossible = paths::impossible(profile, &known);
-    anyhow::ensure!(impossible.samples <= STRAY, "{impossible:?}");
+    anyhow::ensure!(impossible.samples == 0, "{impossible:?}");
     let met = paths::met(profile, &known);
     anyhow::ensure!(met * 2 > known.len(), "only {met} paths of {}", known.len());
     Ok(())
@@ -58,7 +55,7 @@ fn generators() -> Result<()> {
 fn reused_code() -> Result<()> {
     on_each("reused_code.py", |_, profile| {
         let impossible = reused::impossible(profile);
-        anyhow::ensure!(impossible.samples <= STRAY, "{impossible:?}");
+        anyhow::ensure!(impossible.samples == 0, "{impossible:?}");
         let inside = profile.share_under("make_and_run");
         anyhow::ensure!(
             inside > 0.9,
@@ -81,7 +78,7 @@ fn call_sites() -> Result<()> {
             truth.sites
         );
         let found = sites::check(profile, &truth);
-        anyhow::ensure!(found.wrong.samples <= STRAY, "{:?}", found.wrong);
+        anyhow::ensure!(found.wrong.samples == 0, "{:?}", found.wrong);
         anyhow::ensure!(found.distinct.len() > 100, "{} met", found.distinct.len());
         Ok(())
     })

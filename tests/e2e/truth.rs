@@ -16,7 +16,8 @@ use end_to_end::{
 
 /// Sums of samples are to be the kernel's CPU time, this near.
 const CPU_TOLERANCE: f64 = 0.02;
-/// At most one sample in so many may be without a stack.
+/// At most one sample in so many may be without a stack, in 3.11 and 3.12 alone: there a thread's newest frame
+/// hangs on memory that the interpreter links before it fills it in.
 const UNKNOWN_ONE_IN: u64 = 200;
 /// Below so many samples a check says nothing.
 const LEAST_SAMPLES: u64 = 300;
@@ -45,8 +46,17 @@ fn paths_are_kept(profiled: &Profiled) -> Result<()> {
     let unknown = paths::take_unknown(&mut profile);
     let impossible = paths::impossible(&profile, &known);
     ensure!(impossible.samples == 0, "{impossible:#?}");
+    let python: String = profiled.fact("python")?;
+    let bearable = if ["3.11.", "3.12."]
+        .iter()
+        .any(|version| python.starts_with(version))
+    {
+        profile.samples() / UNKNOWN_ONE_IN
+    } else {
+        0
+    };
     ensure!(
-        unknown * UNKNOWN_ONE_IN <= profile.samples(),
+        unknown <= bearable,
         "{unknown} samples without a stack beside {}",
         profile.samples()
     );

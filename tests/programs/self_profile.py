@@ -24,10 +24,11 @@ def shown(code, line):
 
 
 def look(_signal, frame):
-    if frame.f_code is look.__code__:
-        return
     stack = []
     while frame is not None and frame.f_code is not OWN:
+        if frame.f_code in OWN_FUNCTIONS:
+            # Late enough, a signal comes while the last one is still handled: the program stands still then.
+            return
         stack.append((frame.f_code, frame.f_lineno))
         frame = frame.f_back
     STACKS[tuple(reversed(stack))] += 1
@@ -49,6 +50,7 @@ def ready(say_ready=target.ready, **facts):
 
 
 OWN = sys._getframe().f_code
+OWN_FUNCTIONS = (look.__code__, ready.__code__)
 PROGRAM, SAMPLES = sys.argv[1], int(sys.argv[2])
 target.ready = ready
 with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), PROGRAM)) as source:

@@ -116,11 +116,6 @@ pub struct Layout {
     pub code_span: u16,
     /// `ob_type`.
     pub code_type: u16,
-    /// First byte of the part that is immutable for the object's life (a multiple of 8): the identity is
-    /// made of words of it.
-    pub code_identity: u16,
-    /// Length of that part in bytes (a multiple of 8).
-    pub code_identity_span: u16,
     /// `co_name`.
     pub code_name: u16,
     /// `co_qualname` ([`feature::QUALNAME`]).
@@ -163,7 +158,7 @@ pub struct Layout {
 }
 
 // The BPF program reads this structure from a map: a change of size must be seen on both sides.
-const _: () = assert!(core::mem::size_of::<Layout>() == 96);
+const _: () = assert!(core::mem::size_of::<Layout>() == 92);
 const _: () = assert!(core::mem::align_of::<Layout>() == 4);
 
 // SAFETY: repr(C), integers only, no padding (zerocopy checks it).

@@ -101,10 +101,6 @@ fn layout(
         frame_tlbc_index = words.offset("frame", "tlbc_index")?;
     }
     let code_type = words.offset("object", "ob_type")?;
-    let code_identity = words
-        .get("object", "size")
-        .map(u16::try_from)?
-        .unwrap_or(u16::MAX);
     let unicode_ascii_data = words
         .get("unicode", "asciiobject_size")
         .map(u16::try_from)?
@@ -161,9 +157,6 @@ fn layout(
         code_window: 0,
         code_span: 0,
         code_type,
-        // From ob_size, the number of code units, through co_linetable.
-        code_identity,
-        code_identity_span: (code_line_table.saturating_add(8)).saturating_sub(code_identity),
         code_name: words.offset("code", "name")?,
         code_qualname: words.offset("code", "qualname")?,
         code_filename: words.offset("code", "filename")?,
@@ -346,14 +339,7 @@ mod tests {
             ),
             (120, 112, 136)
         );
-        assert_eq!(
-            (
-                layout.code_window,
-                layout.code_identity,
-                layout.code_identity_span
-            ),
-            (8, 16, 128)
-        );
+        assert_eq!(layout.code_window, 8);
     }
 
     /// Makes sure that a newer minor version is read like the newest known one, and refused where its words do

@@ -80,8 +80,6 @@ const EMPTY: Layout = Layout {
     code_window: 0,
     code_span: 0,
     code_type: 0,
-    code_identity: 0,
-    code_identity_span: 0,
     code_name: 0,
     code_qualname: 0,
     code_filename: 0,
@@ -117,8 +115,6 @@ const V3_6: Known = Known {
         frame_instruction: 120,
         code_type: 8,
         // From co_argcount through co_lnotab.
-        code_identity: 16,
-        code_identity_span: 104,
         code_name: 104,
         code_filename: 96,
         code_first_line: 36,
@@ -156,7 +152,6 @@ const V3_7: Known = Known {
 const V3_8: Known = Known {
     layout: with_spans(Layout {
         // co_posonlyargcount came first.
-        code_identity_span: 112,
         code_name: 112,
         code_filename: 104,
         code_first_line: 40,
@@ -203,8 +198,6 @@ const V3_11: Known = Known {
         // FRAME_OWNED_BY_GENERATOR.
         frame_owner_generator: 1,
         // From co_argcount through co_linetable: co_warmup, before it, counts.
-        code_identity: 56,
-        code_identity_span: 88,
         code_name: 120,
         code_qualname: 128,
         code_filename: 112,
@@ -238,8 +231,6 @@ const V3_12: Known = Known {
         frame_previous: 8,
         frame_owner: 70,
         // From ob_size, the number of code units, through co_linetable; co_version is among them.
-        code_identity: 16,
-        code_identity_span: 128,
         code_first_line: 68,
         code_instructions: 192,
         code_first_traceable: 176,

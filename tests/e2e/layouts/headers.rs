@@ -153,8 +153,6 @@ pub fn compare(layout: &Layout, expected: &BTreeMap<String, u64>) -> Result<()> 
         code_window,
         code_span: _,
         code_type,
-        code_identity,
-        code_identity_span,
         code_name,
         code_qualname,
         code_filename,
@@ -184,8 +182,7 @@ pub fn compare(layout: &Layout, expected: &BTreeMap<String, u64>) -> Result<()> 
     for (name, value) in fields! {
         shim_owners interpreter_next interpreter_threads thread_next thread_id thread_native_id thread_frame
         thread_active thread_active_mask cframe_current_frame cframe_previous frame_is_entry frame_code frame_previous frame_instruction
-        frame_owner frame_owner_generator frame_tlbc_index code_window code_type code_identity
-        code_identity_span code_name code_qualname code_filename code_first_line code_line_table
+        frame_owner frame_owner_generator frame_tlbc_index code_window code_type code_name code_qualname code_filename code_first_line code_line_table
         code_instructions code_first_traceable code_tlbc bytes_size bytes_data unicode_length unicode_hash
         unicode_state unicode_ascii_data unicode_compact_data unicode_kind_shift unicode_compact_bit
         unicode_ascii_bit

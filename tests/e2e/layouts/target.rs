@@ -12,7 +12,10 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use end_to_end::interpreters::Interpreter;
 use profiler::interpreter::{self, Cache, Found, find};
-use profiler_common::cpython::layout::{Layout, feature, instruction};
+use profiler_common::cpython::{
+    code,
+    layout::{Layout, feature, instruction},
+};
 
 const PROGRAM: &str = include_str!("target.py");
 
@@ -320,10 +323,10 @@ impl Target {
             .collect()
     }
 
-    fn identity(&self, layout: &Layout, code: u64) -> Result<Vec<u8>> {
+    fn identity(&self, layout: &Layout, object: u64) -> Result<Vec<u8>> {
         self.bytes(
-            code + u64::from(layout.code_identity),
-            layout.code_identity_span.into(),
+            object + u64::from(code::identity_words(layout)),
+            u64::from(code::IDENTITY_WORDS) * 8,
         )
     }
 
