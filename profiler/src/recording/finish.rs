@@ -102,7 +102,7 @@ fn describe(collector: &Collector, process: &Tracked) -> Process {
     };
     Process {
         pid: process.pid,
-        ppid: process.description.ppid,
+        ppid: process.ppid,
         comm: process.description.comm.clone(),
         command_line: process.description.command_line.clone(),
         python: version,

@@ -167,6 +167,35 @@ impl Run {
             .with_context(|| format!("{} does not say how many: {messages}", self.profiler.name()))
     }
 
+    /// How many processes our own profiler says were under profile; 0 for the others.
+    pub fn profiled(directory: &Path) -> usize {
+        let stats = fs::read(directory.join("stats")).unwrap_or_default();
+        let stats: Value = serde_json::from_slice(&stats).unwrap_or_default();
+        let processes = stats["processes"].as_array();
+        processes.map_or(0, |all| {
+            all.iter()
+                .filter(|process| process["status"] == "profiled")
+                .count()
+        })
+    }
+
+    /// The time that a profile attributes to processes other than `parent`, in seconds: by our own `--stats`, and
+    /// by the samples of others, whose stacks begin with the process.
+    pub fn children_s(&self, directory: &Path, parent: u32, rate_hz: u32) -> Result<f64> {
+        if self.profiler == Profiler::Ours {
+            let stats: Value = serde_json::from_slice(&fs::read(directory.join("stats"))?)?;
+            let processes = stats["processes"].as_array().context("no processes")?;
+            return Ok(processes
+                .iter()
+                .filter(|process| process["ppid"] == parent)
+                .filter_map(|process| process["sampled_s"].as_f64())
+                .sum());
+        }
+        let profile = Self::profile(directory)?;
+        let samples = others(&String::from_utf8_lossy(&profile), parent);
+        Ok(samples / f64::from(rate_hz))
+    }
+
     /// The profile that it wrote.
     pub fn profile(directory: &Path) -> Result<Vec<u8>> {
         fs::read(directory.join("profile")).context("no profile was written")
@@ -179,6 +208,27 @@ impl Drop for Run {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Samples of processes other than `parent`. py-spy's stacks begin `process 12:"..."`, austin's `P12;`, with
+/// microseconds for a count.
+fn others(profile: &str, parent: u32) -> f64 {
+    let mut samples = 0.0;
+    for line in profile.lines() {
+        let Some((stack, count)) = line.rsplit_once(' ') else {
+            continue;
+        };
+        let (pid, unit) = match stack.strip_prefix('P') {
+            Some(rest) => (rest.split(';').next().and_then(|pid| pid.parse().ok()), 1.0),
+            None => (number_after(stack, "process "), 1.0),
+        };
+        if let (Some(pid), Ok(count)) = (pid, count.parse::<f64>())
+            && pid != u64::from(parent)
+        {
+            samples += count / unit;
+        }
+    }
+    samples
 }
 
 fn number_after(text: &str, mark: &str) -> Option<u64> {
