@@ -95,6 +95,27 @@ impl Profiler {
             directory: directory.to_owned(),
         })
     }
+
+    /// The time that a profile attributes to processes other than `parent`, in seconds: by our own `--stats`, and by
+    /// the counts of others, whose stacks begin with the process.
+    pub fn others_s(self, directory: &Path, parent: u32, rate_hz: u32) -> Result<f64> {
+        if self == Self::Ours {
+            let stats: Value = serde_json::from_slice(&fs::read(directory.join("stats"))?)?;
+            let processes = stats["processes"].as_array().context("no processes")?;
+            return Ok(processes
+                .iter()
+                .filter(|process| process["ppid"] == parent)
+                .filter_map(|process| process["sampled_s"].as_f64())
+                .sum());
+        }
+        let profile = Run::profile(directory)?;
+        let counts = others(&String::from_utf8_lossy(&profile), parent);
+        Ok(match self {
+            // Microseconds.
+            Self::Austin => counts / 1e6,
+            _ => counts / f64::from(rate_hz),
+        })
+    }
 }
 
 fn ours(binary: &Path, target: Target) -> Command {
@@ -179,23 +200,6 @@ impl Run {
         })
     }
 
-    /// The time that a profile attributes to processes other than `parent`, in seconds: by our own `--stats`, and
-    /// by the samples of others, whose stacks begin with the process.
-    pub fn children_s(&self, directory: &Path, parent: u32, rate_hz: u32) -> Result<f64> {
-        if self.profiler == Profiler::Ours {
-            let stats: Value = serde_json::from_slice(&fs::read(directory.join("stats"))?)?;
-            let processes = stats["processes"].as_array().context("no processes")?;
-            return Ok(processes
-                .iter()
-                .filter(|process| process["ppid"] == parent)
-                .filter_map(|process| process["sampled_s"].as_f64())
-                .sum());
-        }
-        let profile = Self::profile(directory)?;
-        let samples = others(&String::from_utf8_lossy(&profile), parent);
-        Ok(samples / f64::from(rate_hz))
-    }
-
     /// The profile that it wrote.
     pub fn profile(directory: &Path) -> Result<Vec<u8>> {
         fs::read(directory.join("profile")).context("no profile was written")
@@ -210,29 +214,42 @@ impl Drop for Run {
     }
 }
 
-/// Samples of processes other than `parent`. py-spy's stacks begin `process 12:"..."`, austin's `P12;`, with
-/// microseconds for a count.
+/// The sum of the counts of processes other than `parent`: py-spy's stacks begin `process 12:"..."`, austin's
+/// `P12;`.
 fn others(profile: &str, parent: u32) -> f64 {
-    let mut samples = 0.0;
+    let mut sum = 0.0;
     for line in profile.lines() {
         let Some((stack, count)) = line.rsplit_once(' ') else {
             continue;
         };
-        let (pid, unit) = match stack.strip_prefix('P') {
-            Some(rest) => (rest.split(';').next().and_then(|pid| pid.parse().ok()), 1.0),
-            None => (number_after(stack, "process "), 1.0),
+        let pid = match stack.strip_prefix('P') {
+            Some(rest) => rest.split(';').next().and_then(|pid| pid.parse().ok()),
+            None => number_after(stack, "process "),
         };
         if let (Some(pid), Ok(count)) = (pid, count.parse::<f64>())
             && pid != u64::from(parent)
         {
-            samples += count / unit;
+            sum += count;
         }
     }
-    samples
+    sum
 }
 
 fn number_after(text: &str, mark: &str) -> Option<u64> {
     let (_, rest) = text.split_once(mark)?;
     let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
     digits.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::others;
+
+    /// Counts of other processes are added up, in either way to write a process.
+    #[test]
+    fn counts_of_others() {
+        let profile =
+            "# mode: cpu\nP7;T0:7;a 5\nP8;T0:8;a 2\nprocess 9:\"python x y\";a 1\nprocess 7;a 3\n";
+        assert!((others(profile, 7) - 3.0).abs() < f64::EPSILON);
+    }
 }
