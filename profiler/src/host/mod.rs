@@ -1,6 +1,7 @@
 //! The host: which processes run, what they are called, what they may see.
 
 pub mod identity;
+pub mod labels;
 pub mod memory;
 pub mod permission;
 pub mod process;
