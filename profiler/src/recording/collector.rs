@@ -10,7 +10,7 @@ use profiler_common::{
 
 use super::weigh::{Scale, ThreadKey};
 use crate::{
-    host::process::Description,
+    host::{process::Description, status::Status},
     interpreter::process::Interpreter,
     kernel::event::{self, Event},
     profile::ledger::Ledger,
@@ -279,6 +279,9 @@ impl Collector {
             return;
         };
         description.ppid = fork.tid;
+        if description.container_pid.is_some() {
+            description.container_pid = Status::of(fork.pid).container_pid;
+        }
         self.track(Tracked {
             pid: fork.pid,
             generation: fork.generation,

@@ -32,7 +32,10 @@ use self::{
     names::Names,
 };
 use crate::{
-    host,
+    host::{
+        self,
+        containers::{self, Containers},
+    },
     interpreter::{Found, Interpreter},
     kernel::{self, Clock, Kernel, KernelError},
     profile::model::Profile,
@@ -40,6 +43,8 @@ use crate::{
 
 /// How long the ring buffers are left to themselves: the kernel side wakes us before one is full.
 const LOOK: Duration = Duration::from_millis(100);
+/// How long the end of a recording waits for names of containers that nobody has told yet.
+const NAMES_PATIENCE: Duration = Duration::from_millis(300);
 
 /// What to record.
 #[derive(Clone, Debug)]
@@ -102,6 +107,7 @@ pub struct Recording {
     started: SystemTime,
     sampling_since: Instant,
     names: Names,
+    containers: Containers,
 }
 
 /// What a recording amounts to.
@@ -151,6 +157,7 @@ impl Recording {
             started: SystemTime::now(),
             sampling_since: Instant::now(),
             names: Names::default(),
+            containers: Containers::new(containers::endpoints()),
             kernel,
             options,
         })
@@ -225,6 +232,7 @@ impl Recording {
             wait::for_input(&descriptors, timeout);
             self.drain();
             self.discover()?;
+            self.containers.look();
             progress(self);
         }
     }
@@ -347,6 +355,7 @@ impl Recording {
             }
             Found::NotPython | Found::Starting | Found::Gone => return Ok(()),
         }
+        self.containers.meet(&tracked.description.labels);
         self.collector.track(tracked);
         Ok(())
     }
@@ -405,6 +414,7 @@ impl Recording {
             duration,
             cpus: self.kernel.cpus(),
             bpf: run_time.map(|run_time| run_time.time),
+            containers: self.containers.finish(NAMES_PATIENCE),
         };
         Ok(Recorded {
             profile: finish::profile(&self.collector, &about),
