@@ -6,6 +6,12 @@ use std::{
     io::Read as _,
 };
 
+use super::{
+    cgroup::most_telling,
+    labels::Labels,
+    status::{Status, user_name},
+};
+
 /// A process as /proc shows it at one moment.
 #[derive(Clone, Debug, Default)]
 pub struct Description {
@@ -15,8 +21,14 @@ pub struct Description {
     pub comm: String,
     /// Its command line, words joined by spaces.
     pub command_line: String,
-    /// Path in the cgroup tree: version 2 where it says more than the root, else the first controller's.
+    /// Path in the cgroup tree, of the hierarchy that tells most.
     pub cgroup: Option<String>,
+    /// What that path tells.
+    pub labels: Labels,
+    /// Its process id in its own PID namespace, where that is another than ours.
+    pub container_pid: Option<u32>,
+    /// The user that it runs as, by name where this host has one.
+    pub user: Option<String>,
 }
 
 /// How much of a command line is kept, in bytes; it can have megabytes.
@@ -28,11 +40,16 @@ pub fn describe(pid: u32) -> Description {
     let stat = Stat::of(pid);
     let command_line = read(pid, "cmdline", COMMAND_LINE_BYTES);
     let command_line = String::from_utf8_lossy(&command_line);
+    let (cgroup, labels) = cgroup(pid).unzip();
+    let status = Status::of(pid);
     Description {
         ppid: stat.as_ref().map_or(0, |stat| stat.ppid),
         comm: stat.map(|stat| stat.comm).unwrap_or_default(),
         command_line: command_line.trim_end_matches('\0').replace('\0', " "),
-        cgroup: cgroup(pid),
+        cgroup,
+        labels: labels.unwrap_or_default(),
+        container_pid: status.container_pid,
+        user: status.uid.map(user_name),
     }
 }
 
@@ -89,24 +106,17 @@ pub fn load(pid: u32) -> (bool, u64) {
     Stat::of(pid).map_or((false, 0), |stat| (stat.state == b'R', stat.ticks))
 }
 
-/// Path in the cgroup tree, from lines `hierarchy:controllers:path`, cgroups(7).
-fn cgroup(pid: u32) -> Option<String> {
+/// The path in the cgroup tree that tells most, and what it tells; from lines `hierarchy:controllers:path`,
+/// cgroups(7).
+fn cgroup(pid: u32) -> Option<(String, Labels)> {
     let text = read(pid, "cgroup", 1 << 16);
     let text = String::from_utf8_lossy(&text);
-    let groups: Vec<(u32, &str)> = text
-        .lines()
-        .filter_map(|line| {
-            let mut fields = line.splitn(3, ':');
-            let hierarchy = fields.next()?.parse().ok()?;
-            Some((hierarchy, fields.nth(1)?))
-        })
-        .collect();
-    groups
-        .iter()
-        .filter(|(_, path)| *path != "/")
-        .min_by_key(|(hierarchy, _)| hierarchy)
-        .or_else(|| groups.iter().find(|(hierarchy, _)| *hierarchy == 0))
-        .map(|(_, path)| (*path).to_owned())
+    let paths = text.lines().filter_map(|line| {
+        let mut fields = line.splitn(3, ':');
+        let hierarchy = fields.next()?.parse().ok()?;
+        Some((hierarchy, fields.nth(1)?))
+    });
+    most_telling(paths).map(|(path, labels)| (path.to_owned(), labels))
 }
 
 /// CPU time of a process's living threads, in ns, as the scheduler accounts it: by thread id. Empty where
@@ -214,6 +224,7 @@ mod tests {
         let description = describe(own);
         assert_eq!(description.ppid, std::os::unix::process::parent_id());
         assert!(description.command_line.contains("profiler"));
+        assert!(description.user.is_some() && description.cgroup.is_some());
         assert!(all().contains(&own));
         assert!(last_id().is_some());
         assert!(cpu_by_thread(own).iter().any(|&(_, ns)| ns > 0));

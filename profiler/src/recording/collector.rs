@@ -13,7 +13,10 @@ use profiler_common::{
 
 use super::weigh::{Scale, ThreadKey};
 use crate::{
-    host::process::{Description, cpu_by_thread},
+    host::{
+        process::{Description, cpu_by_thread},
+        status::Status,
+    },
     interpreter::process::Interpreter,
     kernel::event::{self, Event},
     profile::ledger::Ledger,
@@ -31,6 +34,8 @@ pub struct Tracked {
     pub ppid: u32,
     /// What /proc told: of itself, or of the process that it was forked from.
     pub description: Arc<Description>,
+    /// Its process id in its own PID namespace, where that is another than ours.
+    pub container_pid: Option<u32>,
     /// Its interpreter; None where it was refused.
     pub interpreter: Option<Arc<Interpreter>>,
     /// What is known of a refused interpreter: version and path.
@@ -53,6 +58,7 @@ impl Tracked {
             pid,
             generation: 0,
             ppid,
+            container_pid: description.container_pid,
             description,
             interpreter: None,
             refused_interpreter: (None, None),
@@ -335,8 +341,12 @@ impl Collector {
         else {
             return;
         };
+        let container_pid = parent
+            .container_pid
+            .and_then(|_| Status::of(fork.pid).container_pid);
         self.track(Tracked {
             generation: fork.generation,
+            container_pid,
             interpreter: parent.interpreter.clone(),
             refused: (fork.generation == 0).then(|| self.full.clone()),
             ..Tracked::new(fork.pid, fork.tid, Arc::clone(&parent.description))

@@ -29,7 +29,10 @@ use self::{
     names::Names,
 };
 use crate::{
-    host,
+    host::{
+        self,
+        containers::{self, Containers},
+    },
     kernel::{self, Clock, Kernel, KernelError, registry::Registry},
     profile::model::Profile,
 };
@@ -38,6 +41,8 @@ use crate::{
 const LOOK: Duration = Duration::from_millis(100);
 /// How long processes are looked at before the ring buffers are looked at again, which must not fill.
 const SLICE: Duration = Duration::from_millis(20);
+/// How long the end of a recording waits for names of containers that nobody has told yet.
+const NAMES_PATIENCE: Duration = Duration::from_millis(300);
 
 /// What to record.
 #[derive(Clone, Debug)]
@@ -101,6 +106,9 @@ pub struct Recording {
     started: SystemTime,
     sampling_since: Instant,
     names: Names,
+    containers: Containers,
+    /// So many of the collector's processes have shown their containers.
+    containers_met_of: usize,
 }
 
 /// What a recording amounts to.
@@ -159,6 +167,8 @@ impl Recording {
             started: SystemTime::now(),
             sampling_since: Instant::now(),
             names: Names::default(),
+            containers: Containers::new(containers::endpoints()),
+            containers_met_of: 0,
             kernel,
             options,
         })
@@ -186,6 +196,16 @@ impl Recording {
             &mut self.collector,
             &self.options.scope,
         )
+    }
+
+    /// Asks for the names of containers whose processes have been met since the last call.
+    fn meet_containers(&mut self) {
+        let processes = &self.collector.processes;
+        for process in &processes[self.containers_met_of..] {
+            self.containers.meet(&process.description.labels);
+        }
+        self.containers_met_of = processes.len();
+        self.containers.look();
     }
 
     /// How many instructions the verifier followed, by program.
@@ -240,6 +260,7 @@ impl Recording {
             wait::for_input(&descriptors, timeout);
             self.drain();
             self.look()?;
+            self.meet_containers();
             progress(self);
         }
     }
@@ -322,6 +343,7 @@ impl Recording {
             );
         }
         self.drain();
+        self.meet_containers();
         for thread in self.collector.scale.threads() {
             self.collector
                 .settle(thread, runtimes.get(&thread).copied());
@@ -345,6 +367,7 @@ impl Recording {
             duration,
             cpus: self.kernel.cpus(),
             bpf: run_time.map(|run_time| run_time.time),
+            containers: self.containers.finish(NAMES_PATIENCE),
         };
         Ok(Recorded {
             profile: finish::profile(&self.collector, &about),
