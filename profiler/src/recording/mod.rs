@@ -310,7 +310,7 @@ impl Recording {
             }
             before = collector.processes.len();
         });
-        self.collector.scale.tidy();
+        self.collector.tidy();
         if self.options.thread_names {
             self.names.ask(&mut self.collector);
         }
