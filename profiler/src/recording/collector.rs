@@ -20,7 +20,7 @@ use crate::{
     interpreter::process::Interpreter,
     kernel::event::{self, Event},
     profile::ledger::Ledger,
-    symbols::{live, store::Store},
+    symbols::{ended::Ended, live, store::Store},
 };
 
 /// A process that is or was under profile, or could not be.
@@ -146,6 +146,12 @@ pub struct Collector {
     pub threads: HashMap<(u64, u32), SeenThread>,
     /// By registration, thread id and stack.
     pub tallies: HashMap<(u64, u32, u64), Tally>,
+    /// Code objects and stacks of registrations that ended a while ago.
+    pub ended: Ended,
+    /// By registration that ended a while ago, thread id and stack of [`Self::ended`].
+    pub ended_tallies: HashMap<(u64, u32, u64), Tally>,
+    /// Registrations that have ended, and how many times [`Self::tidy`] was called since.
+    ending: Vec<(u64, u8)>,
     /// Turns samples into time.
     pub scale: Scale,
     /// The sampling period (ns).
@@ -266,6 +272,57 @@ impl Collector {
         );
     }
 
+    /// Keeps what is over in a smaller form. To be called when all ring buffers have been read.
+    pub fn tidy(&mut self) {
+        /// Not at once: ring buffers are read one after the other, and a sample may come after the news of
+        /// its process's end.
+        const LATER: u8 = 3;
+        /// All that lives is looked through for each lot.
+        const LOT: usize = 256;
+        self.scale.tidy();
+        for (_, times) in &mut self.ending {
+            *times = times.saturating_add(1);
+        }
+        let (ended, ending): (Vec<_>, Vec<_>) =
+            self.ending.iter().partition(|(_, times)| *times >= LATER);
+        if ended.len() >= LOT {
+            self.ending = ending;
+            self.put_away(
+                &ended
+                    .into_iter()
+                    .map(|(generation, _)| generation)
+                    .collect(),
+            );
+        }
+    }
+
+    fn put_away(&mut self, ended: &HashSet<u64>) {
+        for thread in self.scale.threads() {
+            // Its end was not heard of, but that of its process.
+            if ended.contains(&thread.0) {
+                self.settle(thread, None);
+            }
+        }
+        self.scale.forget(ended);
+        let line_tables = ended
+            .iter()
+            .filter_map(|&generation| {
+                let interpreter = self.tracked(generation)?.interpreter.as_ref()?;
+                Some((generation, interpreter.layout.line_table))
+            })
+            .collect();
+        let numbers = self.ended.take(&mut self.store, ended, &line_tables);
+        let over = self.tallies.extract_if(|(generation, _, stack), _| {
+            ended.contains(generation) && numbers.contains_key(stack)
+        });
+        for ((generation, tid, stack), tally) in over {
+            let key = (generation, tid, numbers[&stack]);
+            let sum = self.ended_tallies.entry(key).or_default();
+            sum.count += tally.count;
+            sum.weight_ns += tally.weight_ns;
+        }
+    }
+
     /// Closes the account of a thread that has ended, or of one that lives on when recording ends.
     pub fn settle(&mut self, thread: ThreadKey, runtime: Option<u64>) {
         let tallies = &mut self.tallies;
@@ -277,6 +334,7 @@ impl Collector {
 
     fn stack(&mut self, stack: &Stack, frames: &[StackFrame]) {
         self.store.add_stack(
+            stack.generation,
             stack.id,
             stack.marks,
             stack.depth,
@@ -366,6 +424,7 @@ impl Collector {
         if record.kind == kind::EXEC {
             self.settle((record.generation, record.tid), Some(record.cpu));
         }
+        self.ending.push((record.generation, 0));
         let activity = self.activity.entry(record.generation).or_default();
         activity.ended = Some(record.cpu);
         activity.counters = Some(Counters {

@@ -95,6 +95,12 @@ impl Discovery {
         }
     }
 
+    /// A process is wanted besides those of the scope.
+    pub fn add(&mut self, pid: u32) {
+        self.scope.add(pid);
+        self.known.remove(&pid);
+    }
+
     /// A process executes another program: it is looked at anew.
     pub fn execed(&mut self, pid: u32) {
         self.known.remove(&pid);

@@ -150,6 +150,7 @@ impl Recording {
             outcome.is_ok() && discovery.is_behind()
         })?;
         outcome?;
+        let (started, sampling_since) = (SystemTime::now(), Instant::now());
         collector.begin_again();
         let mut launched = None;
         if !command.is_empty() {
@@ -158,14 +159,15 @@ impl Recording {
                 error,
             })?;
             options.scope.add(running.pid());
+            discovery.add(running.pid());
             launched = Some(running);
         }
         Ok(Self {
             discovery,
             collector,
             launched,
-            started: SystemTime::now(),
-            sampling_since: Instant::now(),
+            started,
+            sampling_since,
             names: Names::default(),
             containers: Containers::new(containers::endpoints()),
             containers_met_of: 0,
@@ -245,7 +247,6 @@ impl Recording {
         stop: &Arc<AtomicBool>,
         mut progress: impl FnMut(&Self),
     ) -> Result<(), KernelError> {
-        self.sampling_since = Instant::now();
         let descriptors = self.kernel.descriptors();
         loop {
             let elapsed = self.sampling_since.elapsed();
@@ -309,7 +310,7 @@ impl Recording {
             }
             before = collector.processes.len();
         });
-        self.collector.scale.tidy();
+        self.collector.tidy();
         if self.options.thread_names {
             self.names.ask(&mut self.collector);
         }

@@ -6,7 +6,7 @@
 //! sample, and its growth is shared among the samples that have been taken since it last grew, so that the
 //! weights of a thread add up to what the kernel accounts to it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// A thread of a registration: generation and thread id.
 pub type ThreadKey = (u64, u32);
@@ -103,6 +103,14 @@ impl Scale {
                 *times < 3
             }
         });
+    }
+
+    /// Forgets all threads of registrations that have ended a while ago.
+    pub fn forget(&mut self, ended: &HashSet<u64>) {
+        self.accounts
+            .retain(|(generation, _), _| !ended.contains(generation));
+        self.begin
+            .retain(|(generation, _), _| !ended.contains(generation));
     }
 
     /// Threads that have samples and have not ended.

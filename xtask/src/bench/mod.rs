@@ -4,6 +4,7 @@ mod busy;
 mod clock;
 mod idle;
 mod many;
+mod mojo;
 mod profiler;
 mod start;
 mod storm;
