@@ -1,5 +1,6 @@
 //! The host: which processes run, what they are called, what they may see.
 
+pub mod hierarchies;
 pub mod identity;
 pub mod memory;
 pub mod permission;

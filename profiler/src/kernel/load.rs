@@ -13,11 +13,12 @@ use aya::{
         perf_event::{PerfEventScope, SamplePolicy},
     },
 };
-use profiler_common::{cpython::layout::Layout, process::Process, shared};
+use profiler_common::{cpython::layout::Layout, filter::MAX_MATCHES, process::Process, shared};
 
 use super::{
     Clock,
     btf::{Btf, BtfError},
+    filter::{FilterMaps, Offsets},
     perf,
     statistics::{RunTime, RunTimeStatistics},
 };
@@ -87,6 +88,8 @@ pub struct Options {
     pub every_exec: bool,
     /// Whether to have the kernel count the programs' run time.
     pub count_run_time: bool,
+    /// Whether there is a filter: see [`Kernel::filter`].
+    pub filtered: bool,
 }
 
 /// The programs, loaded, and their maps.
@@ -97,6 +100,7 @@ pub struct Kernel {
     layout_count: u32,
     rings: Vec<RingBuf<MapData>>,
     events: PerCpuArray<MapData, u64>,
+    filter: FilterMaps,
     // Held for as long as the programs may run: the array of tail calls loses its entries with it.
     _stages: ProgramArray<MapData>,
     _statistics: Option<RunTimeStatistics>,
@@ -113,6 +117,7 @@ const TRACEPOINTS: [(&str, &str); 3] = [
     ("exec", "sched_process_exec"),
     ("exit", "sched_process_exit"),
 ];
+const CGROUPS: (&str, &str) = ("cgroup_mkdir", "cgroup_mkdir");
 const RINGS: [&str; shared::MAX_RINGS as usize] = ["RING_0", "RING_1", "RING_2", "RING_3"];
 
 impl Kernel {
@@ -126,7 +131,13 @@ impl Kernel {
         }
         let cpus = perf::online_cpus().map_err(KernelError::Cpus)?;
         let rings = shared::MAX_RINGS.min((cpus.len() as u32).next_power_of_two());
-        let task = TaskOffsets::of_kernel()?;
+        let btf = Btf::of_kernel()?;
+        let task = TaskOffsets::of(&btf)?;
+        let filter = if options.filtered {
+            Offsets::of(&btf)?
+        } else {
+            Offsets::default()
+        };
         let period = period_ns(options.rate_hz);
         let mut loader = EbpfLoader::new();
         // Nothing in the object is relocated against the kernel's types.
@@ -150,6 +161,10 @@ impl Kernel {
             .override_global("TASK_PID", &task.pid, true)
             .override_global("TASK_SIGNAL", &task.signal, true)
             .override_global("SIGNAL_LIVE", &task.live, true);
+        filter.set(&mut loader);
+        if options.filtered {
+            loader.map_max_entries("MATCHES", MAX_MATCHES);
+        }
         for (index, name) in RINGS.iter().enumerate() {
             // A ring that no CPU writes to is as small as the kernel lets it be.
             let bytes = if (index as u32) < rings {
@@ -197,6 +212,10 @@ impl Kernel {
             layout_count: 0,
             rings,
             events: PerCpuArray::try_from(take(&mut programs, "EVENTS")?)?,
+            filter: FilterMaps::new(
+                Array::try_from(take(&mut programs, "FILTER")?)?,
+                HashMap::try_from(take(&mut programs, "MATCHES")?)?,
+            ),
             _stages: stages,
             _statistics: statistics,
             // None where the kernel side was built without its log.
@@ -219,6 +238,27 @@ impl Kernel {
                 .map_err(|error| KernelError::Attach { name, error })?;
         }
         Ok(())
+    }
+
+    /// Begins to report cgroups that are made.
+    ///
+    /// # Errors
+    /// Where the kernel refuses.
+    pub fn follow_cgroups(&mut self) -> Result<(), KernelError> {
+        let (name, tracepoint_name) = CGROUPS;
+        let program = tracepoint(&mut self.programs, name)?;
+        program
+            .load()
+            .map_err(|error| KernelError::Load { name, error })?;
+        program
+            .attach(tracepoint_name)
+            .map_err(|error| KernelError::Attach { name, error })?;
+        Ok(())
+    }
+
+    /// The filter, where there is one: until it is set nothing passes.
+    pub const fn filter(&mut self) -> &mut FilterMaps {
+        &mut self.filter
     }
 
     /// Begins to sample on every CPU.
@@ -406,8 +446,7 @@ struct TaskOffsets {
 }
 
 impl TaskOffsets {
-    fn of_kernel() -> Result<Self, BtfError> {
-        let btf = Btf::of_kernel()?;
+    fn of(btf: &Btf) -> Result<Self, BtfError> {
         let task = |path: &[&str]| btf.offset("task_struct", path);
         Ok(Self {
             // x86-64: `thread_struct.fsbase`, which is what pthread_self() is.

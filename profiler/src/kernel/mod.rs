@@ -3,6 +3,7 @@
 
 pub mod btf;
 pub mod event;
+pub mod filter;
 mod load;
 mod perf;
 mod statistics;
