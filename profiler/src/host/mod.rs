@@ -2,6 +2,7 @@
 
 pub mod hierarchies;
 pub mod identity;
+pub mod labels;
 pub mod memory;
 pub mod permission;
 pub mod process;
