@@ -2,8 +2,7 @@
 
 use std::{
     ffi::OsStr,
-    fs,
-    io,
+    fs, io,
     os::unix::fs::{DirEntryExt, MetadataExt},
     path::{Component, Path, PathBuf},
 };
@@ -134,7 +133,11 @@ impl Hierarchies {
             return Ok(vec![(number, normal(&Path::new(root).join(below))?)]);
         }
         let path = normal(Path::new(text))?;
-        Ok(self.0.iter().map(|one| (one.number, path.clone())).collect())
+        Ok(self
+            .0
+            .iter()
+            .map(|one| (one.number, path.clone()))
+            .collect())
     }
 }
 
@@ -311,7 +314,10 @@ mod tests {
         assert_eq!(memory.at("/job"), None);
         let mut seen = Vec::new();
         trees.numbered(0).unwrap().walk(|place| {
-            assert_eq!(trees.numbered(0).unwrap().at(&place.path).as_ref(), Some(place));
+            assert_eq!(
+                trees.numbered(0).unwrap().at(&place.path).as_ref(),
+                Some(place)
+            );
             seen.push(place.path.clone());
             place.path != "/system.slice"
         });

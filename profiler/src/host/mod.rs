@@ -6,3 +6,4 @@ pub mod labels;
 pub mod memory;
 pub mod permission;
 pub mod process;
+pub mod users;

@@ -1,6 +1,8 @@
 //! The records that arrive from the kernel side, checked and typed.
 
-use profiler_common::record::{Cgroup, Code, Lifecycle, Piece, Sample, Stack, StackFrame, Thread, kind};
+use profiler_common::record::{
+    Cgroup, Code, Lifecycle, Piece, Sample, Stack, StackFrame, Thread, kind,
+};
 use zerocopy::FromBytes;
 
 /// One record. Byte slices are as long as the record says.

@@ -34,11 +34,11 @@ pub(super) struct Offsets {
 impl Offsets {
     pub(super) fn of(btf: &Btf) -> Result<Self, BtfError> {
         // Up to 6.0 the ids themselves, from 6.1 on pointers to the cgroups.
-        let (cgroup_ancestors, ancestors_are_pointers) =
-            match btf.offset("cgroup", &["ancestors"]) {
-                Ok(offset) => (offset, 1),
-                Err(_) => (btf.offset("cgroup", &["ancestor_ids"])?, 0),
-            };
+        let (cgroup_ancestors, ancestors_are_pointers) = match btf.offset("cgroup", &["ancestors"])
+        {
+            Ok(offset) => (offset, 1),
+            Err(_) => (btf.offset("cgroup", &["ancestor_ids"])?, 0),
+        };
         Ok(Self {
             filtered: 1,
             task_credentials: btf.offset("task_struct", &["real_cred"])?,

@@ -1,14 +1,17 @@
 //! Takes in the records of the kernel side and keeps count, process by process.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use profiler_common::{
     outcome::Outcome,
     process::Process as KernelProcess,
-    record::{Lifecycle, Sample, Stack, StackFrame, Thread, kind, mark},
+    record::{Cgroup, Lifecycle, Sample, Stack, StackFrame, Thread, kind, mark},
 };
 
-use super::weigh::{Scale, ThreadKey};
+use super::weigh::{Met, Scale, ThreadKey};
 use crate::{
     host::process::Description,
     interpreter::process::Interpreter,
@@ -47,6 +50,8 @@ pub struct Counters {
     pub taken: u64,
     /// How it ended, by outcome.
     pub outcomes: [u64; 8],
+    /// How often it fired while the filter left the thread out (of an ended process the lower bits).
+    pub left_out: u64,
 }
 
 impl From<&KernelProcess> for Counters {
@@ -54,6 +59,7 @@ impl From<&KernelProcess> for Counters {
         Self {
             taken: process.taken,
             outcomes: process.outcomes,
+            left_out: process.left_out,
         }
     }
 }
@@ -120,6 +126,10 @@ pub struct Collector {
     pub scale: Scale,
     /// The sampling period (ns).
     pub period_ns: u64,
+    /// Cgroups that were made, with their paths, until somebody takes them.
+    pub cgroups: Vec<(Cgroup, Vec<u8>)>,
+    /// Processes that were forked, until somebody takes them: registrations of parent and child.
+    pub forks: Vec<(u64, u64)>,
     /// Records that could not be read.
     pub malformed: u64,
     by_generation: HashMap<u64, usize>,
@@ -146,6 +156,17 @@ impl Collector {
         self.processes.push(process);
     }
 
+    /// Forgets the processes under other registrations than these.
+    pub fn keep(&mut self, generations: &HashSet<u64>) {
+        self.processes
+            .retain(|process| generations.contains(&process.generation));
+        let kept = self.processes.iter().enumerate();
+        self.by_generation = kept
+            .filter(|(_, process)| process.generation != 0)
+            .map(|(index, process)| (process.generation, index))
+            .collect();
+    }
+
     /// The process under a registration.
     #[must_use]
     pub fn tracked(&self, generation: u64) -> Option<&Tracked> {
@@ -168,6 +189,7 @@ impl Collector {
                 }
                 return Some(Notice::Exec(exec.pid));
             }
+            Ok(Event::Cgroup(cgroup, path)) => self.cgroups.push((cgroup, path.to_vec())),
             Err(event::Malformed) => self.malformed += 1,
         }
         None
@@ -190,23 +212,30 @@ impl Collector {
             .or_default();
         tally.count += 1;
         let (thread, tallies) = ((sample.generation, sample.tid), &mut self.tallies);
-        self.scale.sample(
-            thread,
-            sample.stack,
-            sample.periods,
-            sample.runtime,
-            self.period_ns,
-            |stack, ns| add_weight(tallies, thread, stack, ns),
-        );
+        let met = Met {
+            stack: sample.stack,
+            periods: sample.periods.into(),
+            runtime: sample.runtime,
+            left_out: sample.left_out,
+        };
+        self.scale.sample(thread, met, self.period_ns, |stack, ns| {
+            add_weight(tallies, thread, stack, ns);
+        });
     }
 
-    /// Closes the account of a thread that has ended, or of one that lives on when recording ends.
-    pub fn settle(&mut self, thread: ThreadKey, runtime: Option<u64>) {
+    /// Closes the account of a thread that has ended, or of one that lives on when recording ends; `left_out` is
+    /// what its process had been left out by then.
+    pub fn settle(&mut self, thread: ThreadKey, runtime: Option<u64>, left_out: u64) {
         let tallies = &mut self.tallies;
-        self.scale
-            .end(thread, runtime, self.period_ns, |stack, ns| {
+        self.scale.end(
+            thread,
+            runtime,
+            left_out as u16,
+            self.period_ns,
+            |stack, ns| {
                 add_weight(tallies, thread, stack, ns);
-            });
+            },
+        );
     }
 
     fn stack(&mut self, stack: &Stack, frames: &[StackFrame]) {
@@ -273,11 +302,13 @@ impl Collector {
             .iter()
             .rev()
             .find(|process| process.pid == fork.tid);
-        let Some((interpreter, mut description)) =
-            parent.map(|parent| (parent.interpreter.clone(), parent.description.clone()))
-        else {
+        let Some((interpreter, mut description, generation)) = parent.map(|parent| {
+            let description = parent.description.clone();
+            (parent.interpreter.clone(), description, parent.generation)
+        }) else {
             return;
         };
+        self.forks.push((generation, fork.generation));
         description.ppid = fork.tid;
         self.track(Tracked {
             pid: fork.pid,
@@ -293,7 +324,8 @@ impl Collector {
     }
 
     fn exit(&mut self, exit: &Lifecycle) {
-        self.settle((exit.generation, exit.tid), Some(exit.cpu));
+        let left_out = exit.left_out.into();
+        self.settle((exit.generation, exit.tid), Some(exit.cpu), left_out);
         if exit.last == 1 {
             self.end(exit);
         } else {
@@ -303,13 +335,15 @@ impl Collector {
 
     fn end(&mut self, record: &Lifecycle) {
         if record.kind == kind::EXEC {
-            self.settle((record.generation, record.tid), Some(record.cpu));
+            let left_out = record.left_out.into();
+            self.settle((record.generation, record.tid), Some(record.cpu), left_out);
         }
         let activity = self.activity.entry(record.generation).or_default();
         activity.ended = Some(record.cpu);
         activity.counters = Some(Counters {
             taken: record.taken,
             outcomes: record.outcomes,
+            left_out: record.left_out.into(),
         });
     }
 
@@ -331,10 +365,7 @@ impl Collector {
             ledger.truncated = activity.truncated;
             ledger.lose(Outcome::UnknownStack, activity.unknown_stack);
         }
-        let counters = activity
-            .and_then(|activity| activity.counters)
-            .or(process.counters)
-            .unwrap_or_default();
+        let counters = self.counters(process);
         ledger.taken = counters.taken;
         for &outcome in Outcome::ALL {
             if outcome != Outcome::Delivered {
@@ -342,6 +373,16 @@ impl Collector {
             }
         }
         ledger
+    }
+
+    /// A process's counters, as far as they are known by now.
+    #[must_use]
+    pub fn counters(&self, process: &Tracked) -> Counters {
+        self.activity
+            .get(&process.generation)
+            .and_then(|activity| activity.counters)
+            .or(process.counters)
+            .unwrap_or_default()
     }
 
     /// CPU time of a process while it was under profile (ns).

@@ -5,11 +5,12 @@ pub mod command;
 pub mod discovery;
 mod finish;
 mod names;
+pub mod selection;
 mod wait;
 mod weigh;
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     ffi::OsString,
     io,
     sync::{
@@ -23,6 +24,7 @@ use profiler_common::{
     cpython::layout::Layout,
     outcome::OUTCOME_COUNT,
     process::{FOLLOW_CHILDREN, Process as KernelProcess},
+    shared,
 };
 
 use self::{
@@ -30,6 +32,7 @@ use self::{
     command::Launched,
     discovery::{Discovery, Scope},
     names::Names,
+    selection::{Selection, term::Term},
 };
 use crate::{
     host,
@@ -44,8 +47,12 @@ const LOOK: Duration = Duration::from_millis(100);
 /// What to record.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Which processes.
+    /// Which processes are looked at.
     pub scope: Scope,
+    /// Which of them are wanted; empty: all.
+    pub terms: Vec<Term>,
+    /// Which are wanted wherever they run, where terms say where.
+    pub named: Scope,
     /// For how long; None: until told to stop or until all targets have ended.
     pub duration: Option<Duration>,
     /// Samples per second and CPU.
@@ -81,6 +88,9 @@ pub enum Error {
     /// The kernel side.
     #[error(transparent)]
     Kernel(#[from] KernelError),
+    /// What is wanted cannot be.
+    #[error(transparent)]
+    Selection(#[from] selection::Error),
     /// The command could not be launched.
     #[error("cannot run {program}: {error}")]
     Launch {
@@ -102,6 +112,9 @@ pub struct Recording {
     started: SystemTime,
     sampling_since: Instant,
     names: Names,
+    selection: Option<Selection>,
+    /// How often the kernel side had lost news when the selection last looked for itself.
+    news_lost: u64,
 }
 
 /// What a recording amounts to.
@@ -110,6 +123,8 @@ pub struct Recorded {
     pub profile: Profile,
     /// The command that was launched, still to be waited for.
     pub launched: Option<Launched>,
+    /// What was wanted, where that was not everything.
+    pub selection: Option<Selection>,
 }
 
 impl Recording {
@@ -119,6 +134,7 @@ impl Recording {
     /// # Errors
     /// Where the kernel refuses, or the command cannot be launched.
     pub fn begin(mut options: Options, command: &[OsString]) -> Result<Self, Error> {
+        let mut selection = selection(&options)?;
         let mut kernel = Kernel::load(kernel::Options {
             clock: options.clock,
             rate_hz: options.rate_hz,
@@ -131,7 +147,16 @@ impl Recording {
                 }
             ) || !command.is_empty(),
             count_run_time: options.count_run_time,
+            filtered: selection.is_some(),
         })?;
+        if let Some(selection) = &mut selection {
+            if selection.waits_for_cgroups() {
+                kernel.follow_cgroups()?;
+                // What was made since the first look, which it took to load the programs.
+                selection.look();
+            }
+            selection.hand_over(kernel.filter())?;
+        }
         kernel.follow_processes()?;
         kernel.sample()?;
         let mut launched = None;
@@ -141,6 +166,9 @@ impl Recording {
                 error,
             })?;
             options.scope.add(running.pid());
+            if let Some(selection) = &mut selection {
+                selection.name(running.pid());
+            }
             launched = Some(running);
         }
         Ok(Self {
@@ -151,6 +179,8 @@ impl Recording {
             started: SystemTime::now(),
             sampling_since: Instant::now(),
             names: Names::default(),
+            selection,
+            news_lost: 0,
             kernel,
             options,
         })
@@ -184,20 +214,35 @@ impl Recording {
             .collect()
     }
 
-    /// Processes under profile so far.
+    /// Processes under profile so far: those that the filter has let pass.
     #[must_use]
     pub fn profiled(&self) -> usize {
         self.collector
             .processes
             .iter()
-            .filter(|process| process.refused.is_none())
+            .filter(|process| {
+                process.refused.is_none()
+                    && self.selection.as_ref().is_none_or(|selection| {
+                        selection.has_matched(process.generation)
+                            || self.collector.activity.contains_key(&process.generation)
+                    })
+            })
             .count()
+    }
+
+    /// What is wanted, where that is not everything.
+    #[must_use]
+    pub const fn selection(&self) -> Option<&Selection> {
+        self.selection.as_ref()
     }
 
     /// Whether nothing is under profile and nothing that was asked for can still become Python.
     #[must_use]
     pub fn has_nothing_to_wait_for(&self) -> bool {
-        self.profiled() == 0 && self.options.scope != Scope::All && !self.discovery.has_pending()
+        let is_registered = |process: &Tracked| process.refused.is_none();
+        !self.collector.processes.iter().any(is_registered)
+            && self.options.scope != Scope::All
+            && !self.discovery.has_pending()
     }
 
     /// Records until the time is up, `stop` is set, or nothing is left to profile; shows progress several
@@ -223,7 +268,7 @@ impl Recording {
             }
             let timeout = LOOK.min(self.discovery.wait()).min(rest.unwrap_or(LOOK));
             wait::for_input(&descriptors, timeout);
-            self.drain();
+            self.drain()?;
             self.discover()?;
             progress(self);
         }
@@ -267,7 +312,7 @@ impl Recording {
     }
 
     /// Takes in what has arrived.
-    fn drain(&mut self) {
+    fn drain(&mut self) -> Result<(), KernelError> {
         let (collector, discovery) = (&mut self.collector, &mut self.discovery);
         let mut before = collector.processes.len();
         self.kernel.drain(|record| {
@@ -279,10 +324,31 @@ impl Recording {
             }
             before = collector.processes.len();
         });
+        self.select()?;
         self.collector.scale.tidy();
         if self.options.thread_names {
             self.names.ask(&mut self.collector);
         }
+        Ok(())
+    }
+
+    /// Keeps the filter up to date: cgroups that were made, processes that were forked.
+    fn select(&mut self) -> Result<(), KernelError> {
+        let Some(selection) = &mut self.selection else {
+            return Ok(());
+        };
+        for (cgroup, path) in self.collector.cgroups.drain(..) {
+            selection.appeared(&cgroup, &path);
+        }
+        for (parent, child) in self.collector.forks.drain(..) {
+            selection.forked(parent, child);
+        }
+        let lost = self.kernel.count(shared::event::LIFECYCLE_LOST);
+        if lost != self.news_lost {
+            self.news_lost = lost;
+            selection.look();
+        }
+        selection.hand_over(self.kernel.filter())
     }
 
     /// Acts on what was found of a process.
@@ -316,12 +382,16 @@ impl Recording {
                             tracked.cpu_begin += ns;
                             self.collector.scale.begin((tracked.generation, tid), ns);
                         }
-                        let process = kernel_process(
+                        let mut process = kernel_process(
                             &interpreter,
                             layout,
                             tracked.generation,
                             &self.options.scope,
                         );
+                        if let Some(selection) = &mut self.selection {
+                            process.flags |= selection.flags(pid);
+                            selection.meet(pid, tracked.generation);
+                        }
                         if self.kernel.register(pid, &process).is_err() {
                             tracked.generation = 0;
                             tracked.refused = Some("the map of processes is full".into());
@@ -346,6 +416,13 @@ impl Recording {
                 tracked.refused = Some(format!("its memory map cannot be read: {reason}"));
             }
             Found::NotPython | Found::Starting | Found::Gone => return Ok(()),
+        }
+        if tracked.generation == 0
+            && let Some(selection) = &mut self.selection
+            && !selection.matches(pid)
+        {
+            // Nobody asked for it.
+            return Ok(());
         }
         self.collector.track(tracked);
         Ok(())
@@ -382,22 +459,28 @@ impl Recording {
                     .map(|(tid, ns)| ((process.generation, tid), ns)),
             );
         }
-        self.drain();
-        for thread in self.collector.scale.threads() {
-            self.collector
-                .settle(thread, runtimes.get(&thread).copied());
-        }
-        if self.options.thread_names {
-            Names::ask_all(&mut self.collector);
-        }
+        self.drain()?;
         let in_kernel: HashMap<u64, Counters> = self
             .kernel
             .processes()
             .iter()
             .map(|(_, process)| (process.generation, Counters::from(process)))
             .collect();
+        for thread in self.collector.scale.threads() {
+            let left_out = in_kernel
+                .get(&thread.0)
+                .map_or(0, |counters| counters.left_out);
+            self.collector
+                .settle(thread, runtimes.get(&thread).copied(), left_out);
+        }
+        if self.options.thread_names {
+            Names::ask_all(&mut self.collector);
+        }
         for process in &mut self.collector.processes {
             process.counters = in_kernel.get(&process.generation).copied();
+        }
+        if let Some(selection) = &mut self.selection {
+            leave_out(&mut self.collector, selection);
         }
         let about = finish::About {
             options: &self.options,
@@ -409,6 +492,7 @@ impl Recording {
         Ok(Recorded {
             profile: finish::profile(&self.collector, &about),
             launched: self.launched,
+            selection: self.selection,
         })
     }
 }
@@ -433,7 +517,37 @@ fn kernel_process(
         },
         taken: 0,
         outcomes: [0; 8],
+        left_out: 0,
     }
+}
+
+/// What is wanted; None where that is everything.
+fn selection(options: &Options) -> Result<Option<Selection>, Error> {
+    if options.terms.is_empty() {
+        return Ok(None);
+    }
+    let subsystems = kernel::filter::subsystems().map_err(KernelError::Btf)?;
+    let selection = Selection::new(&options.terms, options.named.clone(), |controller| {
+        subsystems.get(controller).copied()
+    })?;
+    Ok(Some(selection))
+}
+
+/// Takes away the processes that the filter has left out: those without a sample, unless they match and only had
+/// nothing to do.
+fn leave_out(collector: &mut Collector, selection: &mut Selection) {
+    let wanted: HashSet<u64> = collector
+        .processes
+        .iter()
+        .filter(|process| {
+            process.generation == 0
+                || collector.counters(process).taken > 0
+                || selection.has_matched(process.generation)
+                || (!collector.has_ended(process.generation) && selection.matches(process.pid))
+        })
+        .map(|process| process.generation)
+        .collect();
+    collector.keep(&wanted);
 }
 
 /// The clock that tells registrations apart, in ns: the kernel side takes it too.
