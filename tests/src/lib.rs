@@ -4,6 +4,7 @@
 pub mod bpf;
 pub mod check;
 pub mod collapsed;
+pub mod containers;
 pub mod cpu;
 pub mod environment;
 pub mod interpreters;

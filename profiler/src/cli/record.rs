@@ -142,7 +142,7 @@ pub fn run(config: Config, words: &[OsString]) -> Result<Option<ExitStatus>, Fai
         clock: config.clock,
         ring_bytes: config.ring_bytes,
         count_run_time: config.stats.is_some(),
-        thread_names: config.show.threads || config.format == output::Format::Pprof,
+        thread_names: config.show.shows_threads() || config.format == output::Format::Pprof,
         command_line: words.join(" ".as_ref()).to_string_lossy().into_owned(),
     };
     let mut recording = Recording::begin(options, &config.command)?;

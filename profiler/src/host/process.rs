@@ -4,6 +4,12 @@ use std::{collections::HashSet, fs};
 
 use procfs::process::Process;
 
+use super::{
+    cgroup::most_telling,
+    labels::Labels,
+    status::{Status, user_name},
+};
+
 /// A process as /proc shows it at one moment.
 #[derive(Clone, Debug, Default)]
 pub struct Description {
@@ -13,8 +19,14 @@ pub struct Description {
     pub comm: String,
     /// Its command line, words joined by spaces.
     pub command_line: String,
-    /// Path in the cgroup tree: version 2 where it says more than the root, else the first controller's.
+    /// Path in the cgroup tree, of the hierarchy that tells most.
     pub cgroup: Option<String>,
+    /// What that path tells.
+    pub labels: Labels,
+    /// Its process id in its own PID namespace, where that is another than ours.
+    pub container_pid: Option<u32>,
+    /// The user that it runs as, by name where this host has one.
+    pub user: Option<String>,
 }
 
 /// Describes a process; what cannot be read (it may be gone) stays empty.
@@ -27,6 +39,8 @@ pub fn describe(pid: u32) -> Description {
         .stat()
         .map(|stat| (u32::try_from(stat.ppid).unwrap_or(0), stat.comm))
         .unwrap_or_default();
+    let (cgroup, labels) = cgroup(&process).unzip();
+    let status = Status::of(pid);
     Description {
         ppid,
         comm,
@@ -34,7 +48,10 @@ pub fn describe(pid: u32) -> Description {
             .cmdline()
             .map(|words| words.join(" "))
             .unwrap_or_default(),
-        cgroup: cgroup(&process),
+        cgroup,
+        labels: labels.unwrap_or_default(),
+        container_pid: status.container_pid,
+        user: status.uid.map(user_name),
     }
 }
 
@@ -42,14 +59,12 @@ fn open(pid: u32) -> procfs::ProcResult<Process> {
     Process::new(i32::try_from(pid).unwrap_or(-1))
 }
 
-fn cgroup(process: &Process) -> Option<String> {
+fn cgroup(process: &Process) -> Option<(String, Labels)> {
     let groups = process.cgroups().ok()?.0;
-    groups
+    let paths = groups
         .iter()
-        .filter(|group| group.pathname != "/")
-        .min_by_key(|group| group.hierarchy)
-        .or_else(|| groups.iter().find(|group| group.hierarchy == 0))
-        .map(|group| group.pathname.clone())
+        .map(|group| (group.hierarchy, group.pathname.as_str()));
+    most_telling(paths).map(|(path, labels)| (path.to_owned(), labels))
 }
 
 /// CPU time of a process's living threads, in ns, as the scheduler accounts it: by thread id. Empty where
@@ -134,6 +149,7 @@ mod tests {
         let description = describe(own);
         assert_eq!(description.ppid, std::os::unix::process::parent_id());
         assert!(description.command_line.contains("profiler"));
+        assert!(description.user.is_some() && description.cgroup.is_some());
         assert!(all().contains(&own));
         assert!(cpu_by_thread(own).iter().any(|&(_, ns)| ns > 0));
         assert!(descends_from(

@@ -13,7 +13,7 @@ use profiler_common::{
 
 use super::weigh::{Met, Scale, ThreadKey};
 use crate::{
-    host::process::Description,
+    host::{process::Description, status::Status},
     interpreter::process::Interpreter,
     kernel::event::{self, Event},
     profile::ledger::Ledger,
@@ -310,6 +310,9 @@ impl Collector {
         };
         self.forks.push((generation, fork.generation));
         description.ppid = fork.tid;
+        if description.container_pid.is_some() {
+            description.container_pid = Status::of(fork.pid).container_pid;
+        }
         self.track(Tracked {
             pid: fork.pid,
             generation: fork.generation,

@@ -35,7 +35,10 @@ use self::{
     selection::{Selection, term::Term},
 };
 use crate::{
-    host,
+    host::{
+        self,
+        containers::{self, Containers},
+    },
     interpreter::{Found, Interpreter},
     kernel::{self, Clock, Kernel, KernelError},
     profile::model::Profile,
@@ -43,6 +46,8 @@ use crate::{
 
 /// How long the ring buffers are left to themselves: the kernel side wakes us before one is full.
 const LOOK: Duration = Duration::from_millis(100);
+/// How long the end of a recording waits for names of containers that nobody has told yet.
+const NAMES_PATIENCE: Duration = Duration::from_millis(300);
 
 /// What to record.
 #[derive(Clone, Debug)]
@@ -115,6 +120,7 @@ pub struct Recording {
     selection: Option<Selection>,
     /// How often the kernel side had lost news when the selection last looked for itself.
     news_lost: u64,
+    containers: Containers,
 }
 
 /// What a recording amounts to.
@@ -181,6 +187,7 @@ impl Recording {
             names: Names::default(),
             selection,
             news_lost: 0,
+            containers: Containers::new(containers::endpoints()),
             kernel,
             options,
         })
@@ -270,6 +277,7 @@ impl Recording {
             wait::for_input(&descriptors, timeout);
             self.drain()?;
             self.discover()?;
+            self.containers.look();
             progress(self);
         }
     }
@@ -424,6 +432,7 @@ impl Recording {
             // Nobody asked for it.
             return Ok(());
         }
+        self.containers.meet(&tracked.description.labels);
         self.collector.track(tracked);
         Ok(())
     }
@@ -488,6 +497,7 @@ impl Recording {
             duration,
             cpus: self.kernel.cpus(),
             bpf: run_time.map(|run_time| run_time.time),
+            containers: self.containers.finish(NAMES_PATIENCE),
         };
         Ok(Recorded {
             profile: finish::profile(&self.collector, &about),

@@ -132,7 +132,7 @@ fn machine(name: &str, child: Option<&str>) -> Option<(Option<Runtime>, String)>
 }
 
 /// The ids of Docker, Podman, containerd and CRI-O: 64 hexadecimal digits.
-pub(super) fn is_id(text: &str) -> bool {
+pub(in crate::host) fn is_id(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(is_hex)
 }
 

@@ -10,6 +10,7 @@ mod tests;
 
 use std::fmt;
 
+pub(super) use self::container::is_id;
 use self::{container::Place, systemd::Unit};
 
 /// What made a container.
