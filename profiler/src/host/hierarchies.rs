@@ -7,7 +7,6 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
-use procfs::process::Process;
 use profiler_common::filter::of;
 
 /// Cgroups that are looked at in a tree at most.
@@ -54,10 +53,7 @@ impl Hierarchies {
     /// # Errors
     /// Where /proc cannot be read.
     pub fn of_this_process(subsystem: impl Fn(&str) -> Option<u32>) -> io::Result<Self> {
-        let own = Process::myself().map_err(io::Error::other)?;
-        let mut all: Vec<Hierarchy> = own
-            .cgroups()
-            .map_err(io::Error::other)?
+        let mut all: Vec<Hierarchy> = of_process(std::process::id())
             .into_iter()
             .map(|group| Hierarchy {
                 number: group.hierarchy,
@@ -72,20 +68,14 @@ impl Hierarchies {
             })
             .collect();
         all.sort_by_key(|hierarchy| hierarchy.number);
-        for mount in own.mountinfo().map_err(io::Error::other)? {
-            let hierarchy = match mount.fs_type.as_str() {
+        let mounts = fs::read_to_string("/proc/self/mountinfo")?;
+        for mount in mounts.lines().filter_map(Mount::read) {
+            let hierarchy = match mount.kind {
                 "cgroup2" => all.iter_mut().find(|one| one.number == 0),
                 "cgroup" => all.iter_mut().find(|one| {
-                    !one.controllers.is_empty()
-                        && one.controllers.iter().all(|controller| {
-                            match controller.split_once('=') {
-                                Some((option, value)) => mount
-                                    .super_options
-                                    .get(option)
-                                    .is_some_and(|given| given.as_deref() == Some(value)),
-                                None => mount.super_options.contains_key(controller),
-                            }
-                        })
+                    let mut controllers = one.controllers.iter();
+                    one.number != 0
+                        && controllers.all(|name| mount.options.contains(&name.as_str()))
                 }),
                 _ => None,
             };
@@ -93,7 +83,7 @@ impl Hierarchies {
             if let Some(hierarchy) = hierarchy
                 && !mount.root.contains("..")
             {
-                hierarchy.mounts.push((mount.mount_point, mount.root));
+                hierarchy.mounts.push((mount.point.into(), mount.root));
             }
         }
         all.retain(|hierarchy| !hierarchy.mounts.is_empty());
@@ -200,6 +190,69 @@ impl Hierarchy {
             }
         }
     }
+}
+
+/// A line of /proc/PID/mountinfo (proc(5)).
+struct Mount<'a> {
+    kind: &'a str,
+    root: String,
+    point: String,
+    options: Vec<&'a str>,
+}
+
+impl<'a> Mount<'a> {
+    fn read(line: &'a str) -> Option<Self> {
+        let (here, super_block) = line.split_once(" - ")?;
+        let mut here = here.split(' ').skip(3);
+        let mut super_block = super_block.split(' ');
+        Some(Self {
+            root: unescaped(here.next()?),
+            point: unescaped(here.next()?),
+            kind: super_block.next()?,
+            options: super_block.nth(1)?.split(',').collect(),
+        })
+    }
+}
+
+/// Blanks, tabs, line ends and backslashes come as a backslash and three octal digits.
+fn unescaped(text: &str) -> String {
+    text.replace("\\040", " ")
+        .replace("\\011", "\t")
+        .replace("\\012", "\n")
+        .replace("\\134", "\\")
+}
+
+/// Where a process is in one hierarchy: a line of /proc/PID/cgroup.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InHierarchy {
+    /// Number of the hierarchy; 0 is version 2.
+    pub hierarchy: u32,
+    /// Controllers, or `name=systemd`; none of version 2.
+    pub controllers: Vec<String>,
+    /// Path from the root.
+    pub path: String,
+}
+
+/// Where a process is; empty where it is gone.
+#[must_use]
+pub fn of_process(pid: u32) -> Vec<InHierarchy> {
+    let text = fs::read(format!("/proc/{pid}/cgroup")).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    text.lines()
+        .filter_map(|line| {
+            let mut parts = line.splitn(3, ':');
+            let hierarchy = parts.next()?.parse().ok()?;
+            let controllers = parts.next()?.split(',');
+            Some(InHierarchy {
+                hierarchy,
+                controllers: controllers
+                    .filter(|name| !name.is_empty())
+                    .map(ToOwned::to_owned)
+                    .collect(),
+                path: parts.next()?.to_owned(),
+            })
+        })
+        .collect()
 }
 
 /// How far below the root a path is.
@@ -334,6 +387,19 @@ mod tests {
         );
         assert_eq!((ancestor("/", 0), ancestor("/", 1)), (Some("/"), None));
         assert_eq!((level("/"), level("/a/bb")), (0, 2));
+    }
+
+    /// Makes sure that mounts are read as the kernel writes them, with optional fields and escapes.
+    #[test]
+    fn mounts() {
+        let line = r"36 35 98:0 /a\040b /mnt\134x rw,noatime shared:1 master:2 - cgroup none rw,cpu,name=x";
+        let mount = Mount::read(line).unwrap();
+        assert_eq!(
+            (mount.kind, mount.root.as_str(), mount.point.as_str()),
+            ("cgroup", "/a b", "/mnt\\x")
+        );
+        assert_eq!(mount.options, ["rw", "cpu", "name=x"]);
+        assert!(Mount::read("36 35 98:0 / /mnt rw").is_none());
     }
 
     /// Makes sure that this machine's trees are seen where it has any.

@@ -1,6 +1,6 @@
-//! Users by name and number.
+//! Users by name.
 
-use nix::unistd::{Uid, User};
+use nix::unistd::User;
 
 /// The number of a user, who is given by name or by number.
 #[must_use]
@@ -9,15 +9,6 @@ pub fn id(text: &str) -> Option<u32> {
     match User::from_name(text) {
         Ok(Some(user)) => Some(user.uid.as_raw()),
         _ => text.parse().ok(),
-    }
-}
-
-/// The name of a user, or the number where it has none.
-#[must_use]
-pub fn name(id: u32) -> String {
-    match User::from_uid(Uid::from_raw(id)) {
-        Ok(Some(user)) => user.name,
-        _ => id.to_string(),
     }
 }
 
@@ -41,10 +32,6 @@ mod tests {
         assert_eq!(
             (id("root"), id("0"), id("4000000000")),
             (Some(0), Some(0), Some(4_000_000_000))
-        );
-        assert_eq!(
-            (name(0), name(4_000_000_000)),
-            ("root".into(), "4000000000".into())
         );
         assert_eq!((id("nobody-of-this-name"), id("-1")), (None, None));
         assert!(names().contains(&"root".into()));

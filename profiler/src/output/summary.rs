@@ -155,15 +155,39 @@ fn write_refused(profile: &Profile, columns: usize, out: &mut dyn Write) -> io::
             "processes could not be profiled"
         )
     )?;
-    for (process, reason) in refused.iter().take(ROWS) {
-        let place = match &process.container {
-            Some(name) => format!(" in container {name}"),
-            None => String::new(),
-        };
-        let row = format!("pid {} ({}{place}): {reason}", process.pid, process.comm);
+    let mut reasons: Vec<(&str, Vec<&Process>)> = Vec::new();
+    for (process, reason) in refused {
+        match reasons.iter_mut().find(|(known, _)| *known == reason) {
+            Some((_, processes)) => processes.push(process),
+            None => reasons.push((reason, vec![process])),
+        }
+    }
+    for (reason, processes) in reasons.iter().take(ROWS) {
+        let row = format!("{}: {reason}", who(processes));
         writeln!(out, "  {}", for_terminal(&row, columns.max(160) - 2))?;
     }
-    write_more(refused.len(), out)
+    write_more(reasons.len(), out)
+}
+
+/// Some processes of a kind.
+fn who(processes: &[&Process]) -> String {
+    /// How many of them are named.
+    const NAMED: usize = 3;
+    let mut names: Vec<String> = processes
+        .iter()
+        .take(NAMED)
+        .map(|process| {
+            let place = match &process.container {
+                Some(name) => format!(" in container {name}"),
+                None => String::new(),
+            };
+            format!("pid {} ({}{place})", process.pid, process.comm)
+        })
+        .collect();
+    if processes.len() > NAMED {
+        names.push(format!("{} more", count((processes.len() - NAMED) as u64)));
+    }
+    names.join(", ")
 }
 
 fn write_ledger(profile: &Profile, out: &mut dyn Write) -> io::Result<()> {
@@ -370,6 +394,27 @@ Wrote my profile.svg
         profile.ledger.taken = 3;
         let text = summary(&profile, None, 80);
         assert!(text.contains("0 delivered and 0 lost of 3 taken"), "{text}");
+    }
+
+    /// Makes sure that many processes with the same reason are one line, which names some and counts the rest.
+    #[test]
+    fn a_reason_is_said_once() {
+        let mut profile = example();
+        let refused: Vec<_> = (30..35)
+            .map(|pid| Process {
+                pid,
+                ..profile.processes[2].clone()
+            })
+            .collect();
+        profile.processes.truncate(2);
+        profile.processes.extend(refused);
+        let text = summary(&profile, None, 80);
+        assert!(
+            text.contains(
+                "5 processes could not be profiled\n  pid 30 (old), pid 31 (old), pid 32 (old), 2 more: Python 2.7 is"
+            ),
+            "{text}"
+        );
     }
 
     /// Makes sure that long tables are cut and say by how much.

@@ -13,8 +13,12 @@ use crate::{
     },
 };
 
-/// How often /proc is looked through for processes that no event told of.
+/// How often /proc is looked through for processes that no event told of, where that is quick.
 const RESCAN: Duration = Duration::from_secs(1);
+/// Where there are so many processes that it takes long, the pause is this many times as long as the look...
+const RESCAN_RATIO: u32 = 1000;
+/// ... but not longer than this.
+const RESCAN_SLOWEST: Duration = Duration::from_secs(10);
 /// The longest time between two looks at a process that has yet to map its libpython: 2^10 ms.
 const SLOWEST: u32 = 10;
 
@@ -71,6 +75,10 @@ pub struct Discovery {
     /// To be looked at: when, and how often that was done.
     pending: HashMap<u32, (Instant, u32)>,
     next_rescan: Instant,
+    /// The processes found by the first look through /proc, the busiest last.
+    first: Vec<u32>,
+    /// The process id that was given out last when /proc was last looked through.
+    last_id: Option<u32>,
 }
 
 impl Discovery {
@@ -83,6 +91,8 @@ impl Discovery {
             known: HashSet::new(),
             pending: HashMap::new(),
             next_rescan: Instant::now(),
+            first: Vec::new(),
+            last_id: None,
         }
     }
 
@@ -97,11 +107,20 @@ impl Discovery {
         self.known.insert(pid);
     }
 
-    /// Looks at all processes that are due, and hands on what was found: Python and refused ones.
-    pub fn run(&mut self, mut found: impl FnMut(u32, Found)) {
+    /// Looks at processes that are due, until a given time: there may be more. Hands on what was found: Python
+    /// and refused ones.
+    pub fn run(&mut self, until: Instant, mut found: impl FnMut(u32, Found)) {
         let now = Instant::now();
         if now >= self.next_rescan {
             self.rescan(now);
+        }
+        // The busiest first: sampling may have begun.
+        while Instant::now() < until
+            && let Some(pid) = self.first.pop()
+        {
+            if self.pending.contains_key(&pid) {
+                self.look(pid, now, &mut found);
+            }
         }
         let due: Vec<u32> = self
             .pending
@@ -110,8 +129,17 @@ impl Discovery {
             .map(|(&pid, _)| pid)
             .collect();
         for pid in due {
+            if Instant::now() >= until {
+                break;
+            }
             self.look(pid, now, &mut found);
         }
+    }
+
+    /// Whether processes are due to be looked at.
+    #[must_use]
+    pub fn is_behind(&self) -> bool {
+        self.wait().is_zero()
     }
 
     /// Whether some process has yet to show what it is.
@@ -130,6 +158,13 @@ impl Discovery {
 
     fn rescan(&mut self, now: Instant) {
         self.next_rescan = now + RESCAN;
+        let last_id = host::process::last_id();
+        if last_id.is_some() && last_id == self.last_id {
+            // No process has been started since.
+            return;
+        }
+        let is_first = self.last_id.is_none();
+        self.last_id = last_id;
         let all: HashSet<u32> = match &self.scope {
             Scope::These {
                 pids,
@@ -138,11 +173,17 @@ impl Discovery {
             _ => host::process::all().into_iter().collect(),
         };
         self.known.retain(|pid| all.contains(pid));
-        for pid in all {
+        for &pid in &all {
             if !self.known.contains(&pid) {
                 self.pending.entry(pid).or_insert((now, 0));
             }
         }
+        if is_first {
+            self.first = all.into_iter().collect();
+            self.first
+                .sort_by_cached_key(|&pid| host::process::load(pid));
+        }
+        self.next_rescan = now + (now.elapsed() * RESCAN_RATIO).clamp(RESCAN, RESCAN_SLOWEST);
     }
 
     fn look(&mut self, pid: u32, now: Instant, found: &mut impl FnMut(u32, Found)) {

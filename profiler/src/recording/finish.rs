@@ -119,7 +119,7 @@ fn describe(collector: &Collector, process: &Tracked, containers: &containers::N
     let (container, runtime) = containers.call(&description.labels).unzip();
     Process {
         pid: process.pid,
-        ppid: description.ppid,
+        ppid: process.ppid,
         comm: description.comm.clone(),
         command_line: description.command_line.clone(),
         python: version,
@@ -130,7 +130,7 @@ fn describe(collector: &Collector, process: &Tracked, containers: &containers::N
             runtime: runtime.flatten(),
             ..description.labels.clone()
         },
-        container_pid: description.container_pid,
+        container_pid: process.container_pid,
         user: description.user.clone(),
         cpu_ns: if process.refused.is_none() {
             collector.cpu_ns(process)

@@ -5,12 +5,14 @@ pub mod command;
 pub mod discovery;
 mod finish;
 mod names;
+mod register;
+mod select;
 pub mod selection;
 mod wait;
 mod weigh;
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     ffi::OsString,
     io,
     sync::{
@@ -20,15 +22,10 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use profiler_common::{
-    cpython::layout::Layout,
-    outcome::OUTCOME_COUNT,
-    process::{FOLLOW_CHILDREN, Process as KernelProcess},
-    shared,
-};
+use profiler_common::shared::event;
 
 use self::{
-    collector::{Collector, Counters, Notice, Tracked},
+    collector::{Collector, Counters, Notice},
     command::Launched,
     discovery::{Discovery, Scope},
     names::Names,
@@ -39,13 +36,14 @@ use crate::{
         self,
         containers::{self, Containers},
     },
-    interpreter::{Found, Interpreter},
-    kernel::{self, Clock, Kernel, KernelError},
+    kernel::{self, Clock, Kernel, KernelError, registry::Registry},
     profile::model::Profile,
 };
 
 /// How long the ring buffers are left to themselves: the kernel side wakes us before one is full.
 const LOOK: Duration = Duration::from_millis(100);
+/// How long processes are looked at before the ring buffers are looked at again, which must not fill.
+const SLICE: Duration = Duration::from_millis(20);
 /// How long the end of a recording waits for names of containers that nobody has told yet.
 const NAMES_PATIENCE: Duration = Duration::from_millis(300);
 
@@ -66,6 +64,8 @@ pub struct Options {
     pub clock: Clock,
     /// Bytes of each ring buffer.
     pub ring_bytes: u32,
+    /// Processes under profile at a time; None: as many as the host makes likely.
+    pub max_processes: Option<u32>,
     /// Whether the kernel is to count what the programs cost.
     pub count_run_time: bool,
     /// Whether Python's own names of threads are wanted.
@@ -112,7 +112,6 @@ pub struct Recording {
     kernel: Kernel,
     discovery: Discovery,
     collector: Collector,
-    layouts: HashMap<Layout, u32>,
     launched: Option<Launched>,
     started: SystemTime,
     sampling_since: Instant,
@@ -121,6 +120,8 @@ pub struct Recording {
     /// How often the kernel side had lost news when the selection last looked for itself.
     news_lost: u64,
     containers: Containers,
+    /// So many of the collector's processes have shown their containers.
+    containers_met_of: usize,
 }
 
 /// What a recording amounts to.
@@ -140,11 +141,12 @@ impl Recording {
     /// # Errors
     /// Where the kernel refuses, or the command cannot be launched.
     pub fn begin(mut options: Options, command: &[OsString]) -> Result<Self, Error> {
-        let mut selection = selection(&options)?;
+        let mut selection = select::selection(&options)?;
         let mut kernel = Kernel::load(kernel::Options {
             clock: options.clock,
             rate_hz: options.rate_hz,
             ring_bytes: options.ring_bytes,
+            max_processes: options.max_processes,
             every_exec: !matches!(
                 options.scope,
                 Scope::These {
@@ -156,15 +158,20 @@ impl Recording {
             filtered: selection.is_some(),
         })?;
         if let Some(selection) = &mut selection {
-            if selection.waits_for_cgroups() {
-                kernel.follow_cgroups()?;
-                // What was made since the first look, which it took to load the programs.
-                selection.look();
-            }
-            selection.hand_over(kernel.filter())?;
+            select::begin(selection, &mut kernel)?;
         }
-        kernel.follow_processes()?;
-        kernel.sample()?;
+        let mut discovery = Discovery::new(options.scope.clone());
+        let full = register::full(kernel.registry().capacity());
+        let mut collector = Collector::new(kernel::period_ns(options.rate_hz), full);
+        // While the verifier is at work, processes are looked at, the busiest first.
+        let mut outcome = Ok(());
+        kernel.sample(|registry| {
+            let sight = (&options.scope, selection.as_mut());
+            outcome = look(registry, &mut discovery, &mut collector, sight);
+            outcome.is_ok() && discovery.is_behind()
+        })?;
+        outcome?;
+        collector.begin_again();
         let mut launched = None;
         if !command.is_empty() {
             let running = Launched::launch(command).map_err(|error| Error::Launch {
@@ -178,9 +185,8 @@ impl Recording {
             launched = Some(running);
         }
         Ok(Self {
-            discovery: Discovery::new(options.scope.clone()),
-            collector: Collector::new(kernel::period_ns(options.rate_hz)),
-            layouts: HashMap::new(),
+            discovery,
+            collector,
             launched,
             started: SystemTime::now(),
             sampling_since: Instant::now(),
@@ -188,6 +194,7 @@ impl Recording {
             selection,
             news_lost: 0,
             containers: Containers::new(containers::endpoints()),
+            containers_met_of: 0,
             kernel,
             options,
         })
@@ -198,12 +205,33 @@ impl Recording {
     /// # Errors
     /// Where a map cannot be written.
     pub fn discover(&mut self) -> Result<(), KernelError> {
-        let mut found = Vec::new();
-        self.discovery.run(|pid, what| found.push((pid, what)));
-        for (pid, what) in found {
-            self.settle(pid, what)?;
+        loop {
+            self.look()?;
+            if !self.discovery.is_behind() {
+                return Ok(());
+            }
+            self.drain()?;
         }
-        Ok(())
+    }
+
+    /// Looks at processes that are due, for a short time.
+    fn look(&mut self) -> Result<(), KernelError> {
+        look(
+            self.kernel.registry_mut(),
+            &mut self.discovery,
+            &mut self.collector,
+            (&self.options.scope, self.selection.as_mut()),
+        )
+    }
+
+    /// Asks for the names of containers whose processes have been met since the last call.
+    fn meet_containers(&mut self) {
+        let processes = &self.collector.processes;
+        for process in &processes[self.containers_met_of..] {
+            self.containers.meet(&process.description.labels);
+        }
+        self.containers_met_of = processes.len();
+        self.containers.look();
     }
 
     /// How many instructions the verifier followed, by program.
@@ -224,17 +252,10 @@ impl Recording {
     /// Processes under profile so far: those that the filter has let pass.
     #[must_use]
     pub fn profiled(&self) -> usize {
-        self.collector
-            .processes
-            .iter()
-            .filter(|process| {
-                process.refused.is_none()
-                    && self.selection.as_ref().is_none_or(|selection| {
-                        selection.has_matched(process.generation)
-                            || self.collector.activity.contains_key(&process.generation)
-                    })
-            })
-            .count()
+        match &self.selection {
+            Some(selection) => select::profiled(&self.collector, selection),
+            None => self.collector.profiled,
+        }
     }
 
     /// What is wanted, where that is not everything.
@@ -246,8 +267,7 @@ impl Recording {
     /// Whether nothing is under profile and nothing that was asked for can still become Python.
     #[must_use]
     pub fn has_nothing_to_wait_for(&self) -> bool {
-        let is_registered = |process: &Tracked| process.refused.is_none();
-        !self.collector.processes.iter().any(is_registered)
+        self.collector.profiled == 0
             && self.options.scope != Scope::All
             && !self.discovery.has_pending()
     }
@@ -276,8 +296,8 @@ impl Recording {
             let timeout = LOOK.min(self.discovery.wait()).min(rest.unwrap_or(LOOK));
             wait::for_input(&descriptors, timeout);
             self.drain()?;
-            self.discover()?;
-            self.containers.look();
+            self.look()?;
+            self.meet_containers();
             progress(self);
         }
     }
@@ -285,17 +305,11 @@ impl Recording {
     /// How far the recording has come.
     #[must_use]
     pub fn progress(&self) -> Progress {
-        let lost = self
-            .kernel
-            .processes()
-            .iter()
-            .map(|(_, process)| process.outcomes[1..OUTCOME_COUNT].iter().sum::<u64>())
-            .sum();
         Progress {
             elapsed: self.sampling_since.elapsed(),
             samples: self.collector.samples,
             processes: self.profiled(),
-            lost,
+            lost: self.kernel.count(event::SAMPLE_LOST),
         }
     }
 
@@ -340,114 +354,6 @@ impl Recording {
         Ok(())
     }
 
-    /// Keeps the filter up to date: cgroups that were made, processes that were forked.
-    fn select(&mut self) -> Result<(), KernelError> {
-        let Some(selection) = &mut self.selection else {
-            return Ok(());
-        };
-        for (cgroup, path) in self.collector.cgroups.drain(..) {
-            selection.appeared(&cgroup, &path);
-        }
-        for (parent, child) in self.collector.forks.drain(..) {
-            selection.forked(parent, child);
-        }
-        let lost = self.kernel.count(shared::event::LIFECYCLE_LOST);
-        if lost != self.news_lost {
-            self.news_lost = lost;
-            selection.look();
-        }
-        selection.hand_over(self.kernel.filter())
-    }
-
-    /// Acts on what was found of a process.
-    fn settle(&mut self, pid: u32, found: Found) -> Result<(), KernelError> {
-        let description = host::process::describe(pid);
-        let mut tracked = Tracked {
-            pid,
-            generation: 0,
-            description,
-            interpreter: None,
-            refused_interpreter: (None, None),
-            refused: None,
-            cpu_begin: 0,
-            cpu_end: None,
-            counters: None,
-        };
-        match found {
-            Found::Python(interpreter) => {
-                if self
-                    .kernel
-                    .process(pid)
-                    .is_some_and(|process| process.flags & profiler_common::process::STALE == 0)
-                {
-                    // Registered already, by its parent's fork.
-                    return Ok(());
-                }
-                match self.layout(&interpreter.layout)? {
-                    Some(layout) => {
-                        tracked.generation = monotonic_ns();
-                        for (tid, ns) in host::process::cpu_by_thread(pid) {
-                            tracked.cpu_begin += ns;
-                            self.collector.scale.begin((tracked.generation, tid), ns);
-                        }
-                        let mut process = kernel_process(
-                            &interpreter,
-                            layout,
-                            tracked.generation,
-                            &self.options.scope,
-                        );
-                        if let Some(selection) = &mut self.selection {
-                            process.flags |= selection.flags(pid);
-                            selection.meet(pid, tracked.generation);
-                        }
-                        if self.kernel.register(pid, &process).is_err() {
-                            tracked.generation = 0;
-                            tracked.refused = Some("the map of processes is full".into());
-                        }
-                        tracked.interpreter = Some(Arc::new(interpreter));
-                    }
-                    None => {
-                        tracked.refused =
-                            Some("too many different interpreters on this host".into())
-                    }
-                }
-            }
-            Found::Refused {
-                version,
-                interpreter,
-                reason,
-            } => {
-                tracked.refused_interpreter = (version, interpreter);
-                tracked.refused = Some(reason);
-            }
-            Found::Unreadable(reason) => {
-                tracked.refused = Some(format!("its memory map cannot be read: {reason}"));
-            }
-            Found::NotPython | Found::Starting | Found::Gone => return Ok(()),
-        }
-        if tracked.generation == 0
-            && let Some(selection) = &mut self.selection
-            && !selection.matches(pid)
-        {
-            // Nobody asked for it.
-            return Ok(());
-        }
-        self.containers.meet(&tracked.description.labels);
-        self.collector.track(tracked);
-        Ok(())
-    }
-
-    fn layout(&mut self, layout: &Layout) -> Result<Option<u32>, KernelError> {
-        if let Some(&index) = self.layouts.get(layout) {
-            return Ok(Some(index));
-        }
-        let index = self.kernel.add_layout(layout)?;
-        if let Some(index) = index {
-            self.layouts.insert(*layout, index);
-        }
-        Ok(index)
-    }
-
     /// Stops sampling and puts the profile together.
     ///
     /// # Errors
@@ -457,7 +363,14 @@ impl Recording {
         let run_time = self.kernel.run_time();
         self.kernel.stop()?;
         let mut runtimes = HashMap::new();
-        for process in &mut self.collector.processes {
+        let collector = &mut self.collector;
+        for process in &mut collector.processes {
+            let activity = collector.activity.get(&process.generation);
+            if process.refused.is_some()
+                || activity.is_some_and(|activity| activity.ended.is_some())
+            {
+                continue;
+            }
             let threads = host::process::cpu_by_thread(process.pid);
             if !threads.is_empty() {
                 process.cpu_end = Some(threads.iter().map(|&(_, ns)| ns).sum());
@@ -469,8 +382,10 @@ impl Recording {
             );
         }
         self.drain()?;
+        self.meet_containers();
         let in_kernel: HashMap<u64, Counters> = self
             .kernel
+            .registry()
             .processes()
             .iter()
             .map(|(_, process)| (process.generation, Counters::from(process)))
@@ -489,7 +404,7 @@ impl Recording {
             process.counters = in_kernel.get(&process.generation).copied();
         }
         if let Some(selection) = &mut self.selection {
-            leave_out(&mut self.collector, selection);
+            select::leave_out(&mut self.collector, selection);
         }
         let about = finish::About {
             options: &self.options,
@@ -507,66 +422,19 @@ impl Recording {
     }
 }
 
-/// The map's value for a process.
-fn kernel_process(
-    interpreter: &Interpreter,
-    layout: u32,
-    generation: u64,
-    scope: &Scope,
-) -> KernelProcess {
-    KernelProcess {
-        generation,
-        interpreters: interpreter.interpreters,
-        current_thread: interpreter.current_thread,
-        code_type: interpreter.code_type,
-        layout,
-        flags: if scope.follows_children() {
-            FOLLOW_CHILDREN
-        } else {
-            0
-        },
-        taken: 0,
-        outcomes: [0; 8],
-        left_out: 0,
-    }
-}
-
-/// What is wanted; None where that is everything.
-fn selection(options: &Options) -> Result<Option<Selection>, Error> {
-    if options.terms.is_empty() {
-        return Ok(None);
-    }
-    let subsystems = kernel::filter::subsystems().map_err(KernelError::Btf)?;
-    let selection = Selection::new(&options.terms, options.named.clone(), |controller| {
-        subsystems.get(controller).copied()
-    })?;
-    Ok(Some(selection))
-}
-
-/// Takes away the processes that the filter has left out: those without a sample, unless they match and only had
-/// nothing to do.
-fn leave_out(collector: &mut Collector, selection: &mut Selection) {
-    let wanted: HashSet<u64> = collector
-        .processes
-        .iter()
-        .filter(|process| {
-            process.generation == 0
-                || collector.counters(process).taken > 0
-                || selection.has_matched(process.generation)
-                || (!collector.has_ended(process.generation) && selection.matches(process.pid))
-        })
-        .map(|process| process.generation)
-        .collect();
-    collector.keep(&wanted);
-}
-
-/// The clock that tells registrations apart, in ns: the kernel side takes it too.
-fn monotonic_ns() -> u64 {
-    let mut now = libc::timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
-    // SAFETY: `now` is valid for writes; this clock exists on every Linux.
-    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) };
-    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
+/// Looks at processes that are due, for a short time, and puts those that are Python under profile.
+fn look(
+    registry: &mut Registry,
+    discovery: &mut Discovery,
+    collector: &mut Collector,
+    (scope, mut selection): (&Scope, Option<&mut Selection>),
+) -> Result<(), KernelError> {
+    let mut outcome = Ok(());
+    discovery.run(Instant::now() + SLICE, |pid, found| {
+        if outcome.is_ok() {
+            let sight = (scope, selection.as_deref_mut());
+            outcome = register::settle(registry, collector, sight, pid, found);
+        }
+    });
+    outcome
 }

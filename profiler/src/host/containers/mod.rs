@@ -77,6 +77,18 @@ impl Names {
         self.0.get(id)
     }
 
+    /// How many are known.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether none is known.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// All of them: full id and name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Named)> {
         self.0.iter().map(|(id, named)| (id.as_str(), named))
@@ -147,6 +159,12 @@ impl Containers {
             self.is_due = true;
             self.look();
         }
+    }
+
+    /// The names known so far.
+    #[must_use]
+    pub const fn names(&self) -> &Names {
+        &self.names
     }
 
     /// Takes in what has been answered, and asks what has come up since; never waits.

@@ -26,8 +26,10 @@ use self::{
 use super::discovery::Scope;
 use crate::{
     host::{
+        containers::{Names, short},
         hierarchies::{Hierarchies, Place},
         labels::Labels,
+        status::user_name,
         users,
     },
     kernel::{KernelError, filter::FilterMaps},
@@ -103,19 +105,27 @@ pub struct Selection {
     named: Scope,
     /// Registrations of processes that matched when they were met.
     matching: HashSet<u64>,
+    /// Names of containers by full id.
+    names: HashMap<String, String>,
+    /// How many were known to whoever tells them when it was asked last.
+    names_learnt: usize,
+    /// Containers without a name, of which nobody has been asked yet; and those of which somebody has.
+    nameless: Vec<Labels>,
+    asked: HashSet<String>,
     users: BTreeSet<u32>,
     comms: BTreeSet<String>,
 }
 
 impl Selection {
-    /// Looks for what the terms mean on this host now. `subsystem` gives the kernel's numbers of controllers,
-    /// `named` what is wanted besides, wherever it runs.
+    /// Looks for what the terms mean on this host now. `named` is what is wanted besides, wherever it runs, `names`
+    /// those of containers, and `subsystem` gives the kernel's numbers of controllers.
     ///
     /// # Errors
     /// Where a term cannot mean anything.
     pub fn new(
         terms: &[Term],
         named: Scope,
+        names: Names,
         subsystem: impl Fn(&str) -> Option<u32>,
     ) -> Result<Self, Error> {
         pattern::check(terms)?;
@@ -131,9 +141,15 @@ impl Selection {
             overflowed: false,
             named,
             matching: HashSet::new(),
+            names: HashMap::new(),
+            names_learnt: 0,
+            nameless: Vec::new(),
+            asked: HashSet::new(),
             users: BTreeSet::new(),
             comms: BTreeSet::new(),
         };
+        selection.learn(&names);
+        selection.names_learnt = 0;
         for term in terms {
             selection.add(term)?;
         }
@@ -237,6 +253,23 @@ impl Selection {
         self.terms.iter().any(is_label)
     }
 
+    /// Takes in names of containers; whether some are new: then it is time to [look](Self::look) again.
+    pub fn learn(&mut self, names: &Names) -> bool {
+        let before = self.names.len();
+        if names.len() != self.names_learnt {
+            self.names_learnt = names.len();
+            let names = names.iter();
+            self.names
+                .extend(names.map(|(id, named)| (id.to_owned(), named.name.clone())));
+        }
+        self.names.len() != before
+    }
+
+    /// Containers that a name may be asked of, and was not yet.
+    pub fn nameless(&mut self) -> Vec<Labels> {
+        mem::take(&mut self.nameless)
+    }
+
     /// Takes in that a cgroup was made.
     pub fn appeared(&mut self, cgroup: &Cgroup, path: &[u8]) {
         if let Ok(path) = std::str::from_utf8(path) {
@@ -255,7 +288,8 @@ impl Selection {
             return;
         };
         for index in 0..self.terms.len() {
-            let Some(what) = self.terms[index].means(number, place) else {
+            let Some(what) = self.terms[index].means(number, place, &self.names) else {
+                self.ask_name(index, place);
                 continue;
             };
             if number != V2 && *self.first_found.entry((index, what)).or_insert(number) != number {
@@ -281,6 +315,19 @@ impl Selection {
             let key = Key::new(hierarchy, place.id);
             self.set(key, bit);
             self.places.insert(key, (number, place.path.clone()));
+        }
+    }
+
+    /// Remembers to ask for the name of a container: it may be the one that a term means.
+    fn ask_name(&mut self, index: usize, place: &Place) {
+        if self.terms[index].term.kind == Kind::Container {
+            let labels = Labels::of_cgroup(&place.path);
+            if let Some(id) = &labels.container
+                && !self.names.contains_key(id)
+                && self.asked.insert(id.clone())
+            {
+                self.nameless.push(labels);
+            }
         }
     }
 
@@ -435,7 +482,7 @@ impl Selection {
     /// What there is of a kind.
     fn names(&self, kind: Kind) -> Vec<String> {
         match kind {
-            Kind::User => self.users.iter().map(|&user| users::name(user)).collect(),
+            Kind::User => self.users.iter().map(|&user| user_name(user)).collect(),
             Kind::Comm => self.comms.iter().cloned().collect(),
             Kind::Cgroup | Kind::Container | Kind::Unit => {
                 let mut names = BTreeSet::new();
@@ -443,7 +490,10 @@ impl Selection {
                     hierarchy.walk(|place| {
                         let labels = Labels::of_cgroup(&place.path);
                         names.extend(match kind {
-                            Kind::Container => labels.container,
+                            Kind::Container => labels.container.map(|id| {
+                                let name = self.names.get(&id).map(String::as_str);
+                                name.unwrap_or(short(&id)).to_owned()
+                            }),
                             Kind::Unit => labels.unit,
                             _ => Some(place.path.clone()),
                         });
@@ -458,7 +508,12 @@ impl Selection {
 
 impl Active {
     /// What of the term a cgroup is; None where it is nothing of it, or below what is.
-    fn means(&self, hierarchy: u32, place: &Place) -> Option<String> {
+    fn means(
+        &self,
+        hierarchy: u32,
+        place: &Place,
+        names: &HashMap<String, String>,
+    ) -> Option<String> {
         let above = || {
             let (above, _) = place.path.rsplit_once('/')?;
             Some(Labels::of_cgroup(above))
@@ -471,7 +526,8 @@ impl Active {
             Comparison::Container(pattern) => {
                 let container = Labels::of_cgroup(&place.path).container?;
                 let is_top = above()?.container.as_ref() != Some(&container);
-                (is_top && pattern.matches(&container, None)).then_some(container)
+                let name = names.get(&container).map(String::as_str);
+                (is_top && pattern.matches(&container, name)).then_some(container)
             }
             Comparison::Unit(pattern) => {
                 let labels = Labels::of_cgroup(&place.path);

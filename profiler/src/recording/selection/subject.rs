@@ -1,19 +1,21 @@
 //! A process as the filter sees it, from /proc: for what the kernel side has not sampled.
 
-use procfs::process::Process;
 use profiler_common::{
     comm::{Comm, comm_of},
     filter::{Probe, Subject},
 };
 
-use crate::host::hierarchies::{Hierarchies, ancestor};
+use crate::host::{
+    hierarchies::{Hierarchies, InHierarchy, ancestor, of_process},
+    process::thread_comm,
+    status::Status,
+};
 
 /// A process at one moment.
 #[derive(Debug)]
 pub struct FromProc<'a> {
     hierarchies: &'a Hierarchies,
-    /// Number of the hierarchy, and path in it.
-    pub cgroups: Vec<(u32, String)>,
+    cgroups: Vec<InHierarchy>,
     /// Effective user id.
     pub user: Option<u32>,
     /// The kernel's name of it.
@@ -24,18 +26,11 @@ pub struct FromProc<'a> {
 impl<'a> FromProc<'a> {
     /// Reads it; what cannot be read, since it is gone, stays empty.
     pub fn read(pid: u32, hierarchies: &'a Hierarchies, named: bool) -> Self {
-        let process = Process::new(i32::try_from(pid).unwrap_or(-1));
-        let cgroups = process.as_ref().ok().and_then(|one| one.cgroups().ok());
-        let status = process.as_ref().ok().and_then(|one| one.status().ok());
         Self {
             hierarchies,
-            cgroups: cgroups
-                .into_iter()
-                .flatten()
-                .map(|group| (group.hierarchy, group.pathname))
-                .collect(),
-            user: status.as_ref().map(|status| status.euid),
-            comm: process.ok().and_then(|one| Some(one.stat().ok()?.comm)),
+            cgroups: of_process(pid),
+            user: Status::of(pid).effective,
+            comm: thread_comm(pid, pid),
             named,
         }
     }
@@ -43,12 +38,12 @@ impl<'a> FromProc<'a> {
 
 impl Subject for FromProc<'_> {
     fn cgroup_at(&self, probe: Probe) -> Option<u64> {
-        self.cgroups.iter().find_map(|(number, path)| {
-            let hierarchy = self.hierarchies.numbered(*number)?;
+        self.cgroups.iter().find_map(|cgroup| {
+            let hierarchy = self.hierarchies.numbered(cgroup.hierarchy)?;
             if hierarchy.key != Some(probe.hierarchy) {
                 return None;
             }
-            Some(hierarchy.at(ancestor(path, probe.level)?)?.id)
+            Some(hierarchy.at(ancestor(&cgroup.path, probe.level)?)?.id)
         })
     }
 
