@@ -24,7 +24,7 @@ use profiler_common::{
 };
 
 use crate::{
-    config, maps,
+    config, filter, maps,
     output::{self, Wake},
     scratch::{Scratch, ThreadEntry},
     user_memory::UserMemory,
@@ -169,6 +169,10 @@ pub fn sample(ctx: PerfEventContext) -> u32 {
     if process.flags & STALE != 0 {
         return 0;
     }
+    if config::FILTERED.load() != 0 && !filter::wants(process) {
+        increment(&raw mut process.left_out);
+        return 0;
+    }
     increment(&raw mut process.taken);
     let Some(scratch) = maps::SCRATCH.get_ptr_mut(0) else {
         end(Outcome::Internal);
@@ -185,7 +189,12 @@ pub fn sample(ctx: PerfEventContext) -> u32 {
         kind: kind::SAMPLE,
         // SAFETY: has no preconditions.
         cpu: unsafe { bpf_get_smp_processor_id() } as u16,
-        periods,
+        periods: if periods > u32::from(u16::MAX) {
+            u16::MAX
+        } else {
+            periods as u16
+        },
+        left_out: process.left_out as u16,
         time: now,
         generation: process.generation,
         stack: 0,

@@ -2,6 +2,7 @@
 //! it says against what is true.
 
 pub mod bpf;
+pub mod cgroups;
 pub mod check;
 pub mod collapsed;
 pub mod containers;

@@ -74,10 +74,38 @@ pub struct Named {
 pub struct Names(HashMap<String, Named>);
 
 impl Names {
+    /// Asks as [`ask`] does, and keeps the first answer about each container.
+    #[must_use]
+    pub fn ask(endpoints: &[Endpoint], patience: Duration) -> Self {
+        let mut names = HashMap::new();
+        for (endpoint, id, name) in ask(endpoints, patience) {
+            let runtime = endpoint.runtime;
+            names.entry(id).or_insert(Named { name, runtime });
+        }
+        Self(names)
+    }
+
     /// What is known of the container with a full id.
     #[must_use]
     pub fn get(&self, id: &str) -> Option<&Named> {
         self.0.get(id)
+    }
+
+    /// How many are known.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether none is known.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// All of them: full id and name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Named)> {
+        self.0.iter().map(|(id, named)| (id.as_str(), named))
     }
 
     /// How a container is called: its name, or what its id is cut to, and its runtime, where known.
@@ -188,6 +216,12 @@ impl Containers {
             self.is_due = true;
             self.look();
         }
+    }
+
+    /// The names known so far.
+    #[must_use]
+    pub const fn names(&self) -> &Names {
+        &self.names
     }
 
     /// Takes in what has been answered, and asks what has come up since; never waits.
