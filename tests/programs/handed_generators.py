@@ -5,7 +5,6 @@ that ran it last until it is resumed. The caller of `leaf_NNN` is `large`, a gen
 NNN when divided by `modulus`.
 """
 
-import sys
 import threading
 
 import target
@@ -14,6 +13,7 @@ MODULUS = 1000
 STATEMENTS = 200
 GENERATORS = 16
 STEPS = 5
+THREADS = 2
 
 
 def spin(clock=target.thread_cpu):
@@ -47,7 +47,7 @@ def advance(first):
 
 LARGE = make_large()
 HANDED = [(LARGE(), threading.Lock()) for _ in range(GENERATORS)]
-target.ready(modulus=MODULUS, threads=int(sys.argv[1]))
-for thread in range(1, int(sys.argv[1])):
+target.ready(modulus=MODULUS)
+for thread in range(1, THREADS):
     threading.Thread(target=advance, args=(thread,), daemon=True).start()
 advance(0)

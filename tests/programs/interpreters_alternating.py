@@ -106,6 +106,7 @@ def ready():
     target.ready(
         paths=[
             run + ["a1", "a2", "a3", "a4"],
+            run + ["thread_cpu"],
             ["<module>", "b1", "b2", "b3", "b4"],
             ["<module>", "c_forever", "c1", "c2", "c3", "c4"],
             bootstrap + ["apart"],
