@@ -133,11 +133,14 @@ pub struct StackFrame {
     pub key: u64,
     /// Address of the code object.
     pub address: u64,
-    /// Where in the instructions, in bytes; negative: before the first.
+    /// Where in the instructions, in bytes; negative: before the first; [`UNKNOWN_INSTRUCTION`]: not known.
     pub instruction: i32,
-    /// Explicit padding.
-    pub padding: u32,
+    /// The lower half of the `id` of the interpreter that runs it: 0 is the main one.
+    pub interpreter: u32,
 }
+
+/// What [`StackFrame::instruction`] is where the frame's pointer lies in no known copy of the bytecode.
+pub const UNKNOWN_INSTRUCTION: i32 = i32::MAX;
 
 /// A code object met for the first time on a CPU. The first bytes of name, file name and line table
 /// follow, in this order, as many as the `*_sent` fields say; the rest comes in [`Piece`]s.

@@ -18,6 +18,14 @@ const WANTED: &[Package] = &[
         any_of: &["/usr/bin/python3.11"],
     },
     Package {
+        name: "curl",
+        any_of: &["curl"],
+    },
+    Package {
+        name: "musl-tools",
+        any_of: &["musl-gcc"],
+    },
+    Package {
         name: "debootstrap",
         any_of: &["debootstrap", "/usr/sbin/debootstrap"],
     },
