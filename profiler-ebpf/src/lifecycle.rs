@@ -8,7 +8,7 @@ use aya_ebpf::{
     programs::RawTracePointContext,
 };
 use profiler_common::{
-    process::{FOLLOW_CHILDREN, Process, STALE},
+    process::{FOLLOW_CHILDREN, NAMED, NAMES_CHILDREN, Process, STALE},
     record::{Lifecycle, kind},
     shared::event,
 };
@@ -20,13 +20,13 @@ use crate::{
 
 /// A word of kernel memory, 0 where it cannot be read.
 #[inline(always)]
-fn kernel_u64(base: u64, offset: u32) -> u64 {
+pub fn kernel_u64(base: u64, offset: u32) -> u64 {
     // SAFETY: the helper checks the address.
     unsafe { bpf_probe_read_kernel((base + u64::from(offset)) as *const u64) }.unwrap_or(0)
 }
 
 #[inline(always)]
-fn kernel_u32(base: u64, offset: u32) -> u32 {
+pub fn kernel_u32(base: u64, offset: u32) -> u32 {
     // SAFETY: the helper checks the address.
     unsafe { bpf_probe_read_kernel((base + u64::from(offset)) as *const u32) }.unwrap_or(0)
 }
@@ -64,6 +64,10 @@ pub fn fork(ctx: RawTracePointContext) -> i32 {
     child.generation = now;
     child.taken = 0;
     child.outcomes = [0; 8];
+    child.left_out = 0;
+    if child.flags & NAMES_CHILDREN == 0 {
+        child.flags &= !NAMED;
+    }
     if maps::PROCESSES.insert(pid, child, 0).is_err() {
         // Reported none the less, as a process that is not under profile: it is in the ledger, with the reason.
         child.generation = 0;
@@ -82,7 +86,7 @@ fn lifecycle(kind: u16, pid: u32, tid: u32, time: u64, process: &Process) -> Lif
         last: 0,
         pid,
         tid,
-        padding: 0,
+        left_out: process.left_out as u32,
         time,
         generation: process.generation,
         cpu: 0,
@@ -102,6 +106,7 @@ fn retire(pid: u32, process: *mut Process, record: &mut Lifecycle, wake: Wake) {
     unsafe {
         record.taken = (*process).taken;
         record.outcomes = (*process).outcomes;
+        record.left_out = (*process).left_out as u32;
     }
     if report(record, wake) {
         let _ = maps::PROCESSES.remove(pid);
@@ -127,7 +132,7 @@ pub fn exec(_ctx: RawTracePointContext) -> i32 {
                 last: 0,
                 pid,
                 tid: pid,
-                padding: 0,
+                left_out: 0,
                 time: now,
                 generation: 0,
                 cpu: current_runtime(),

@@ -10,7 +10,9 @@
 #![feature(asm_experimental_arch)]
 
 mod capture;
+mod cgroups;
 mod config;
+mod filter;
 mod lifecycle;
 mod maps;
 mod output;

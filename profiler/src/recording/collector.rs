@@ -8,10 +8,10 @@ use std::{
 use profiler_common::{
     outcome::Outcome,
     process::Process as KernelProcess,
-    record::{Lifecycle, Sample, Stack, StackFrame, Thread, kind, mark},
+    record::{Cgroup, Lifecycle, Sample, Stack, StackFrame, Thread, kind, mark},
 };
 
-use super::weigh::{Scale, ThreadKey};
+use super::weigh::{Met, Scale, ThreadKey};
 use crate::{
     host::{
         process::{Description, cpu_by_thread},
@@ -77,6 +77,8 @@ pub struct Counters {
     pub taken: u64,
     /// How it ended, by outcome.
     pub outcomes: [u64; 8],
+    /// How often it fired while the filter left the thread out (of an ended process the lower bits).
+    pub left_out: u64,
 }
 
 impl From<&KernelProcess> for Counters {
@@ -84,6 +86,7 @@ impl From<&KernelProcess> for Counters {
         Self {
             taken: process.taken,
             outcomes: process.outcomes,
+            left_out: process.left_out,
         }
     }
 }
@@ -156,6 +159,10 @@ pub struct Collector {
     pub scale: Scale,
     /// The sampling period (ns).
     pub period_ns: u64,
+    /// Cgroups that were made, with their paths, until somebody takes them.
+    pub cgroups: Vec<(Cgroup, Vec<u8>)>,
+    /// Processes that were forked, until somebody takes them: registrations of parent and child.
+    pub forks: Vec<(u64, u64)>,
     /// Records that could not be read.
     pub malformed: u64,
     by_generation: HashMap<u64, usize>,
@@ -192,6 +199,17 @@ impl Collector {
                 .insert(process.generation, self.processes.len());
         }
         self.processes.push(process);
+    }
+
+    /// Forgets the processes under other registrations than these.
+    pub fn keep(&mut self, generations: &HashSet<u64>) {
+        self.processes
+            .retain(|process| generations.contains(&process.generation));
+        let kept = self.processes.iter().enumerate();
+        self.by_generation = kept
+            .filter(|(_, process)| process.generation != 0)
+            .map(|(index, process)| (process.generation, index))
+            .collect();
     }
 
     /// An interpreter, as others may have it too.
@@ -240,6 +258,7 @@ impl Collector {
                 }
                 return Some(Notice::Exec(exec.pid));
             }
+            Ok(Event::Cgroup(cgroup, path)) => self.cgroups.push((cgroup, path.to_vec())),
             Err(event::Malformed) => self.malformed += 1,
         }
         None
@@ -262,14 +281,15 @@ impl Collector {
             .or_default();
         tally.count += 1;
         let (thread, tallies) = ((sample.generation, sample.tid), &mut self.tallies);
-        self.scale.sample(
-            thread,
-            sample.stack,
-            sample.periods,
-            sample.runtime,
-            self.period_ns,
-            |stack, ns| add_weight(tallies, thread, stack, ns),
-        );
+        let met = Met {
+            stack: sample.stack,
+            periods: sample.periods.into(),
+            runtime: sample.runtime,
+            left_out: sample.left_out,
+        };
+        self.scale.sample(thread, met, self.period_ns, |stack, ns| {
+            add_weight(tallies, thread, stack, ns);
+        });
     }
 
     /// Keeps what is over in a smaller form. To be called when all ring buffers have been read.
@@ -300,7 +320,7 @@ impl Collector {
         for thread in self.scale.threads() {
             // Its end was not heard of, but that of its process.
             if ended.contains(&thread.0) {
-                self.settle(thread, None);
+                self.settle(thread, None, 0);
             }
         }
         self.scale.forget(ended);
@@ -323,13 +343,19 @@ impl Collector {
         }
     }
 
-    /// Closes the account of a thread that has ended, or of one that lives on when recording ends.
-    pub fn settle(&mut self, thread: ThreadKey, runtime: Option<u64>) {
+    /// Closes the account of a thread that has ended, or of one that lives on when recording ends; `left_out` is
+    /// what its process had been left out by then.
+    pub fn settle(&mut self, thread: ThreadKey, runtime: Option<u64>, left_out: u64) {
         let tallies = &mut self.tallies;
-        self.scale
-            .end(thread, runtime, self.period_ns, |stack, ns| {
+        self.scale.end(
+            thread,
+            runtime,
+            left_out as u16,
+            self.period_ns,
+            |stack, ns| {
                 add_weight(tallies, thread, stack, ns);
-            });
+            },
+        );
     }
 
     fn stack(&mut self, stack: &Stack, frames: &[StackFrame]) {
@@ -402,6 +428,7 @@ impl Collector {
         let container_pid = parent
             .container_pid
             .and_then(|_| Status::of(fork.pid).container_pid);
+        self.forks.push((parent.generation, fork.generation));
         self.track(Tracked {
             generation: fork.generation,
             container_pid,
@@ -412,7 +439,8 @@ impl Collector {
     }
 
     fn exit(&mut self, exit: &Lifecycle) {
-        self.settle((exit.generation, exit.tid), Some(exit.cpu));
+        let left_out = exit.left_out.into();
+        self.settle((exit.generation, exit.tid), Some(exit.cpu), left_out);
         if exit.last == 1 {
             self.end(exit);
         } else {
@@ -422,7 +450,8 @@ impl Collector {
 
     fn end(&mut self, record: &Lifecycle) {
         if record.kind == kind::EXEC {
-            self.settle((record.generation, record.tid), Some(record.cpu));
+            let left_out = record.left_out.into();
+            self.settle((record.generation, record.tid), Some(record.cpu), left_out);
         }
         self.ending.push((record.generation, 0));
         let activity = self.activity.entry(record.generation).or_default();
@@ -430,6 +459,7 @@ impl Collector {
         activity.counters = Some(Counters {
             taken: record.taken,
             outcomes: record.outcomes,
+            left_out: record.left_out.into(),
         });
     }
 
@@ -451,10 +481,7 @@ impl Collector {
             ledger.truncated = activity.truncated;
             ledger.lose(Outcome::UnknownStack, activity.unknown_stack);
         }
-        let counters = activity
-            .and_then(|activity| activity.counters)
-            .or(process.counters)
-            .unwrap_or_default();
+        let counters = self.counters(process);
         ledger.taken = counters.taken;
         for &outcome in Outcome::ALL {
             if outcome != Outcome::Delivered {
@@ -462,6 +489,16 @@ impl Collector {
             }
         }
         ledger
+    }
+
+    /// A process's counters, as far as they are known by now.
+    #[must_use]
+    pub fn counters(&self, process: &Tracked) -> Counters {
+        self.activity
+            .get(&process.generation)
+            .and_then(|activity| activity.counters)
+            .or(process.counters)
+            .unwrap_or_default()
     }
 
     /// CPU time of a process while it was under profile (ns).

@@ -55,7 +55,8 @@ impl Scope {
         matches!(self, Self::These { pids, .. } if pids.contains(&pid))
     }
 
-    fn wants(&self, pid: u32) -> bool {
+    /// Whether a process is among these.
+    pub(super) fn wants(&self, pid: u32) -> bool {
         match self {
             Self::All => pid != std::process::id(),
             Self::These { pids, children } => {

@@ -66,6 +66,7 @@ pub fn profile(collector: &Collector, about: &About<'_>) -> Profile {
         );
     }
     let mut threads = HashMap::new();
+    let mut weights: HashMap<usize, u64> = HashMap::new();
     for (store, tallies) in [
         (&collector.store, &collector.tallies),
         (&collector.ended.store, &collector.ended_tallies),
@@ -92,6 +93,15 @@ pub fn profile(collector: &Collector, about: &About<'_>) -> Profile {
                 builder.stack(frames)
             });
             builder.sample(thread, stack, tally.count, tally.weight_ns);
+            *weights.entry(index).or_default() += tally.weight_ns;
+        }
+    }
+    for &(index, process) in indices.values() {
+        if let Some(known) = builder.process_mut(index)
+            && collector.counters(process).left_out > 0
+        {
+            // The kernel accounts no time to the part of a process that was wanted: its samples do.
+            known.cpu_ns = Some(weights.get(&index).copied().unwrap_or(0));
         }
     }
     builder.finish(recording(about))

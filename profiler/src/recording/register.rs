@@ -7,6 +7,7 @@ use profiler_common::process::{FOLLOW_CHILDREN, Process as KernelProcess, STALE}
 use super::{
     collector::{Collector, Tracked},
     discovery::Scope,
+    selection::Selection,
 };
 use crate::{
     host,
@@ -20,14 +21,14 @@ pub fn full(capacity: u32) -> String {
     format!("the map of processes is full ({capacity}): make it larger with --max-processes")
 }
 
-/// Acts on what was found of a process.
+/// Acts on what was found of a process, which is looked at because of a scope, and may be wanted or not.
 ///
 /// # Errors
 /// Where the map of layouts cannot be written.
 pub fn settle(
     registry: &mut Registry,
     collector: &mut Collector,
-    scope: &Scope,
+    (scope, mut selection): (&Scope, Option<&mut Selection>),
     pid: u32,
     found: Found,
 ) -> Result<(), KernelError> {
@@ -50,7 +51,11 @@ pub fn settle(
                     tracked.cpu_begin += ns;
                     collector.scale.begin((tracked.generation, tid), ns);
                 }
-                let process = kernel_process(&interpreter, layout, tracked.generation, scope);
+                let mut process = kernel_process(&interpreter, layout, tracked.generation, scope);
+                if let Some(selection) = &mut selection {
+                    process.flags |= selection.flags(pid);
+                    selection.meet(pid, tracked.generation);
+                }
                 if registry.register(pid, &process).is_err() {
                     tracked.generation = 0;
                     tracked.refused = Some(full(registry.capacity()));
@@ -73,6 +78,13 @@ pub fn settle(
             tracked.refused = Some(format!("its memory map cannot be read: {reason}"));
         }
         Found::NotPython | Found::Starting | Found::Gone => {}
+    }
+    if tracked.generation == 0
+        && let Some(selection) = selection
+        && !selection.matches(pid)
+    {
+        // Nobody asked for it.
+        return Ok(());
     }
     collector.track(tracked);
     Ok(())
@@ -98,6 +110,7 @@ fn kernel_process(
         },
         taken: 0,
         outcomes: [0; 8],
+        left_out: 0,
     }
 }
 

@@ -5,6 +5,9 @@
 //! away takes ticks with it. The scheduler knows what each thread has used. Its figure comes with each
 //! sample, and its growth is shared among the samples that have been taken since it last grew, so that the
 //! weights of a thread add up to what the kernel accounts to it.
+//!
+//! Where a filter left out samples between two that it let pass, part of the growth is time that was not
+//! wanted: then the samples weigh no more than the periods that they stand for.
 
 use std::collections::{HashMap, HashSet};
 
@@ -20,8 +23,25 @@ struct Account {
     open: Vec<(u64, u32)>,
     /// The stack that was met last.
     last_stack: u64,
+    /// How many firings in its process the filter had left out by then (lower bits).
+    left_out: u16,
+    /// Whether there were more of these since time was settled last.
+    has_gap: bool,
     /// How many times [`Scale::tidy`] was called since the thread ended; None: it has not.
     ended: Option<u8>,
+}
+
+/// A sample, as far as it matters here.
+#[derive(Clone, Copy, Debug)]
+pub struct Met {
+    /// Its stack.
+    pub stack: u64,
+    /// How many periods it stands for.
+    pub periods: u32,
+    /// CPU time of its thread (ns).
+    pub runtime: u64,
+    /// How many firings in its process the filter had left out by then (lower bits).
+    pub left_out: u16,
 }
 
 /// The accounts of all threads, and the weights so far.
@@ -46,31 +66,33 @@ impl Scale {
     pub fn sample(
         &mut self,
         thread: ThreadKey,
-        stack: u64,
-        periods: u32,
-        runtime: u64,
+        met: Met,
         period_ns: u64,
         mut weigh: impl FnMut(u64, u64),
     ) {
+        let Met { stack, runtime, .. } = met;
         let begin = &self.begin;
         let account = self.accounts.entry(thread).or_insert_with(|| Account {
             settled: begin.get(&thread).copied().unwrap_or(0),
             ..Account::default()
         });
-        account.open.push((stack, periods.max(1)));
+        account.open.push((stack, met.periods.max(1)));
         account.last_stack = stack;
+        account.note(met.left_out);
         if runtime > account.settled {
-            account.settle(runtime, &mut weigh);
+            account.settle(runtime, period_ns, &mut weigh);
         } else if account.open.len() >= PATIENCE {
             account.settle_by_periods(period_ns, &mut weigh);
         }
     }
 
-    /// Takes in what a thread has used in all, when it ends or recording does.
+    /// Takes in what a thread has used in all, when it ends or recording does, and how many firings in its process
+    /// the filter had left out by then (lower bits).
     pub fn end(
         &mut self,
         thread: ThreadKey,
         runtime: Option<u64>,
+        left_out: u16,
         period_ns: u64,
         mut weigh: impl FnMut(u64, u64),
     ) {
@@ -79,13 +101,15 @@ impl Scale {
             return;
         };
         account.ended = Some(0);
+        account.note(left_out);
         match runtime.filter(|&runtime| runtime > 0) {
             Some(runtime) if runtime > account.settled => {
-                if account.open.is_empty() {
+                // What a thread used since it was left out is nobody's.
+                if account.open.is_empty() && !account.has_gap {
                     // The rest since its last sample.
                     account.open.push((account.last_stack, 1));
                 }
-                account.settle(runtime, &mut weigh);
+                account.settle(runtime, period_ns, &mut weigh);
             }
             // Their time is with other samples already, which a CPU further on has delivered first.
             Some(_) => account.open.clear(),
@@ -125,15 +149,24 @@ impl Scale {
 }
 
 impl Account {
+    /// Takes in how many firings were left out so far.
+    fn note(&mut self, left_out: u16) {
+        self.has_gap |= left_out != self.left_out;
+        self.left_out = left_out;
+    }
+
     /// Shares the growth up to `runtime` among the open samples.
-    fn settle(&mut self, runtime: u64, weigh: &mut impl FnMut(u64, u64)) {
-        let growth = runtime - self.settled;
+    fn settle(&mut self, runtime: u64, period_ns: u64, weigh: &mut impl FnMut(u64, u64)) {
+        let mut growth = runtime - self.settled;
         self.settled = runtime;
         let periods: u64 = self
             .open
             .iter()
             .map(|&(_, periods)| u64::from(periods))
             .sum();
+        if std::mem::take(&mut self.has_gap) {
+            growth = growth.min(periods * period_ns);
+        }
         let mut given = 0;
         let mut passed = 0;
         for (stack, share) in self.open.drain(..) {
@@ -160,6 +193,15 @@ mod tests {
 
     const THREAD: ThreadKey = (1, 2);
 
+    const fn met(stack: u64, periods: u32, runtime: u64, left_out: u16) -> Met {
+        Met {
+            stack,
+            periods,
+            runtime,
+            left_out,
+        }
+    }
+
     /// Makes sure that the weights of a thread add up to its runtime whatever the scheduler's rhythm.
     #[test]
     fn weights_add_up_to_the_runtime() {
@@ -177,9 +219,9 @@ mod tests {
             (7, 9_000_001),
         ] {
             let runtime = if runtime == 0 { 1_000_000 } else { runtime };
-            scale.sample(THREAD, stack, 1, runtime, 1_000_000, &mut weigh);
+            scale.sample(THREAD, met(stack, 1, runtime, 0), 1_000_000, &mut weigh);
         }
-        scale.end(THREAD, Some(9_500_000), 1_000_000, &mut weigh);
+        scale.end(THREAD, Some(9_500_000), 0, 1_000_000, &mut weigh);
         assert_eq!(weights.values().sum::<u64>(), 8_500_000);
         // 3 of 4 ms, half of 4.000001 ms and the rest, against 1 of 4 ms and the other half.
         assert_eq!(weights[&8], 1_000_000 + 2_000_000);
@@ -190,9 +232,27 @@ mod tests {
     fn periods_stand_in_for_the_runtime() {
         let mut scale = Scale::default();
         let mut sum = 0;
-        scale.sample(THREAD, 7, 2, 0, 10, |_, ns| sum += ns);
-        scale.sample(THREAD, 7, 0, 0, 10, |_, ns| sum += ns);
-        scale.end(THREAD, None, 10, |_, ns| sum += ns);
+        scale.sample(THREAD, met(7, 2, 0, 0), 10, |_, ns| sum += ns);
+        scale.sample(THREAD, met(7, 0, 0, 0), 10, |_, ns| sum += ns);
+        scale.end(THREAD, None, 0, 10, |_, ns| sum += ns);
         assert_eq!(sum, 30);
+    }
+
+    /// Makes sure that the time in which a filter left a thread out is nobody's: neither before its first sample, nor
+    /// between two, nor after the last.
+    #[test]
+    fn time_that_was_left_out_weighs_nothing() {
+        let mut scale = Scale::default();
+        let mut sum = 0;
+        // Of 1000 periods before the first sample, one is wanted; and two more before it is left out again.
+        scale.sample(THREAD, met(7, 1, 10_000, 999), 10, |_, ns| sum += ns);
+        scale.sample(THREAD, met(7, 1, 10_020, 999), 10, |_, ns| sum += ns);
+        assert_eq!(sum, 10 + 20);
+        // The scheduler accounts only the second of two samples after the gap.
+        scale.sample(THREAD, met(7, 1, 10_020, 1200), 10, |_, ns| sum += ns);
+        scale.sample(THREAD, met(8, 1, 15_000, 1200), 10, |_, ns| sum += ns);
+        assert_eq!(sum, 30 + 20);
+        scale.end(THREAD, Some(20_000), 1300, 10, |_, ns| sum += ns);
+        assert_eq!(sum, 50);
     }
 }

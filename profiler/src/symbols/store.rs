@@ -313,7 +313,7 @@ mod tests {
             key,
             address: 0,
             instruction: 0,
-            padding: 0,
+            interpreter: 0,
         };
         // Depth 10, 4 leaf frames (0 to 3), a ring of 4 that saw frames 4 to 9: 8, 9, 6, 7.
         let frames = [0, 1, 2, 3, 8, 9, 6, 7].map(frame);

@@ -14,11 +14,13 @@ use crate::{setup, shell};
 
 /// What to profile.
 #[derive(Clone, Copy, Debug)]
-pub enum Target {
+pub enum Target<'a> {
     /// One process.
     Process(u32),
     /// A process and its children; our own profiler looks for all of Python, these among it.
     Family(u32),
+    /// What is in a cgroup: our own profiler alone.
+    Cgroup(&'a str),
 }
 
 /// A profiler.
@@ -52,11 +54,16 @@ impl Profiler {
     pub fn start(
         self,
         binary: &Path,
-        target: Target,
+        target: Target<'_>,
         rate_hz: u32,
         seconds: u64,
         directory: &Path,
     ) -> Result<Run> {
+        ensure!(
+            self == Self::Ours || !matches!(target, Target::Cgroup(_)),
+            "{} knows no cgroups",
+            self.name()
+        );
         let mut command = match self {
             Self::Ours => ours(binary, target),
             Self::PySpy => py_spy(target),
@@ -119,28 +126,30 @@ impl Profiler {
     }
 }
 
-fn ours(binary: &Path, target: Target) -> Command {
+fn ours(binary: &Path, target: Target<'_>) -> Command {
     let mut command = Command::new(binary);
     match target {
         Target::Process(pid) => command.args(["-p", &pid.to_string()]),
         Target::Family(_) => command.arg("--all-python"),
+        Target::Cgroup(path) => command.args(["--cgroup", path]),
     };
     command
 }
 
-fn py_spy(target: Target) -> Command {
+fn py_spy(target: Target<'_>) -> Command {
     let mut command = Command::new(setup::peers_path().join("bin/py-spy"));
     command.arg("record");
     match target {
         Target::Process(pid) => command.args(["-p", &pid.to_string()]),
         Target::Family(pid) => command.args(["--subprocesses", "-p", &pid.to_string()]),
+        Target::Cgroup(_) => &mut command,
     };
     command
 }
 
 /// It is linked against a newer libc than most hosts have: it is run by the loader, and with the
 /// libraries, of the newer root file system.
-fn austin(target: Target) -> Command {
+fn austin(target: Target<'_>) -> Command {
     let root = setup::forky();
     let mut command = Command::new(root.join("usr/lib64/ld-linux-x86-64.so.2"));
     command
@@ -152,6 +161,7 @@ fn austin(target: Target) -> Command {
     match target {
         Target::Process(pid) => command.args(["-p", &pid.to_string()]),
         Target::Family(pid) => command.args(["-C", "-p", &pid.to_string()]),
+        Target::Cgroup(_) => &mut command,
     };
     command
 }
