@@ -11,7 +11,10 @@ use profiler_common::{
     record::{Cgroup, Lifecycle, Sample, Stack, StackFrame, Thread, kind, mark},
 };
 
-use super::weigh::{Met, Scale, ThreadKey};
+use super::{
+    past::Past,
+    weigh::{Met, Scale, ThreadKey},
+};
 use crate::{
     host::{
         process::{Description, cpu_by_thread},
@@ -20,7 +23,7 @@ use crate::{
     interpreter::process::Interpreter,
     kernel::event::{self, Event},
     profile::ledger::Ledger,
-    symbols::{ended::Ended, live, store::Store},
+    symbols::{live, store::Store},
 };
 
 /// A process that is or was under profile, or could not be.
@@ -149,12 +152,8 @@ pub struct Collector {
     pub threads: HashMap<(u64, u32), SeenThread>,
     /// By registration, thread id and stack.
     pub tallies: HashMap<(u64, u32, u64), Tally>,
-    /// Code objects and stacks of registrations that ended a while ago.
-    pub ended: Ended,
-    /// By registration that ended a while ago, thread id and stack of [`Self::ended`].
-    pub ended_tallies: HashMap<(u64, u32, u64), Tally>,
-    /// Registrations that have ended, and how many times [`Self::tidy`] was called since.
-    ending: Vec<(u64, u8)>,
+    /// Registrations that have ended.
+    pub past: Past,
     /// Turns samples into time.
     pub scale: Scale,
     /// The sampling period (ns).
@@ -294,53 +293,31 @@ impl Collector {
 
     /// Keeps what is over in a smaller form. To be called when all ring buffers have been read.
     pub fn tidy(&mut self) {
-        /// Not at once: ring buffers are read one after the other, and a sample may come after the news of
-        /// its process's end.
-        const LATER: u8 = 3;
-        /// All that lives is looked through for each lot.
-        const LOT: usize = 256;
         self.scale.tidy();
-        for (_, times) in &mut self.ending {
-            *times = times.saturating_add(1);
-        }
-        let (ended, ending): (Vec<_>, Vec<_>) =
-            self.ending.iter().partition(|(_, times)| *times >= LATER);
-        if ended.len() >= LOT {
-            self.ending = ending;
-            self.put_away(
-                &ended
-                    .into_iter()
-                    .map(|(generation, _)| generation)
-                    .collect(),
-            );
-        }
-    }
-
-    fn put_away(&mut self, ended: &HashSet<u64>) {
+        let Some(over) = self.past.due() else {
+            return;
+        };
         for thread in self.scale.threads() {
             // Its end was not heard of, but that of its process.
-            if ended.contains(&thread.0) {
-                self.settle(thread, None, 0);
+            if over.contains(&thread.0) {
+                self.settle(thread, None);
             }
         }
-        self.scale.forget(ended);
-        let line_tables = ended
+        self.scale.forget(&over);
+        let line_tables = over
             .iter()
             .filter_map(|&generation| {
                 let interpreter = self.tracked(generation)?.interpreter.as_ref()?;
                 Some((generation, interpreter.layout.line_table))
             })
             .collect();
-        let numbers = self.ended.take(&mut self.store, ended, &line_tables);
-        let over = self.tallies.extract_if(|(generation, _, stack), _| {
-            ended.contains(generation) && numbers.contains_key(stack)
-        });
-        for ((generation, tid, stack), tally) in over {
-            let key = (generation, tid, numbers[&stack]);
-            let sum = self.ended_tallies.entry(key).or_default();
-            sum.count += tally.count;
-            sum.weight_ns += tally.weight_ns;
-        }
+        self.past.take(
+            &over,
+            &line_tables,
+            &mut self.store,
+            &mut self.tallies,
+            &mut self.threads,
+        );
     }
 
     /// Closes the account of a thread that has ended, or of one that lives on when recording ends; `left_out` is
@@ -453,7 +430,7 @@ impl Collector {
             let left_out = record.left_out.into();
             self.settle((record.generation, record.tid), Some(record.cpu), left_out);
         }
-        self.ending.push((record.generation, 0));
+        self.past.ended(record.generation);
         let activity = self.activity.entry(record.generation).or_default();
         activity.ended = Some(record.cpu);
         activity.counters = Some(Counters {
