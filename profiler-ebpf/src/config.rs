@@ -46,3 +46,11 @@ pub static TASK_SIGNAL: Global<u32> = Global::new(0);
 /// Offset of `live`, the count of threads that have not ended, in `signal_struct`.
 #[unsafe(no_mangle)]
 pub static SIGNAL_LIVE: Global<u32> = Global::new(0);
+
+/// Offset of `mm` in `task_struct`.
+#[unsafe(no_mangle)]
+pub static TASK_MM: Global<u32> = Global::new(0);
+
+/// Offset of `exec_vm`, the number of pages that are mapped executable, in `mm_struct`.
+#[unsafe(no_mangle)]
+pub static MM_EXEC_VM: Global<u32> = Global::new(0);

@@ -20,7 +20,7 @@ use crate::{
 
 /// A word of kernel memory, 0 where it cannot be read.
 #[inline(always)]
-fn kernel_u64(base: u64, offset: u32) -> u64 {
+pub fn kernel_u64(base: u64, offset: u32) -> u64 {
     // SAFETY: the helper checks the address.
     unsafe { bpf_probe_read_kernel((base + u64::from(offset)) as *const u64) }.unwrap_or(0)
 }
@@ -108,16 +108,18 @@ fn retire(pid: u32, process: *mut Process, record: &mut Lifecycle, wake: Wake) {
     }
 }
 
-/// `sched_process_exec`: the process runs another program from now on.
+/// `sched_process_exec(task, old pid, binary)`: the process runs another program from now on. The thread that
+/// called exec has taken the id of the process; it may have had another.
 #[raw_tracepoint(tracepoint = "sched_process_exec")]
-pub fn exec(_ctx: RawTracePointContext) -> i32 {
+pub fn exec(ctx: RawTracePointContext) -> i32 {
     let pid = (bpf_get_current_pid_tgid() >> 32) as u32;
+    let tid: u32 = ctx.arg(1);
     // SAFETY: has no preconditions.
     let now = unsafe { bpf_ktime_get_ns() };
     match maps::PROCESSES.get_ptr_mut(pid) {
         Some(process) => {
             // SAFETY: a value of the map stays valid while the program runs.
-            let mut record = lifecycle(kind::EXEC, pid, pid, now, unsafe { &*process });
+            let mut record = lifecycle(kind::EXEC, pid, tid, now, unsafe { &*process });
             record.cpu = current_runtime();
             retire(pid, process, &mut record, Wake::Now);
         }
@@ -126,7 +128,7 @@ pub fn exec(_ctx: RawTracePointContext) -> i32 {
                 kind: kind::EXEC,
                 last: 0,
                 pid,
-                tid: pid,
+                tid,
                 padding: 0,
                 time: now,
                 generation: 0,

@@ -27,6 +27,7 @@ use crate::{
     config, maps,
     output::{self, Wake},
     scratch::{Scratch, ThreadEntry},
+    strangers,
     user_memory::UserMemory,
 };
 
@@ -152,6 +153,7 @@ pub fn sample(ctx: PerfEventContext) -> u32 {
         return 0;
     }
     let Some(process) = maps::PROCESSES.get_ptr_mut(pid) else {
+        strangers::meet(pid, now);
         return 0;
     };
     // SAFETY: a value of the map stays valid while the program runs. What user space and the

@@ -68,6 +68,12 @@ pub fn cpu_by_thread(pid: u32) -> Vec<(u32, u64)> {
         .collect()
 }
 
+/// CPU time of a process's main thread, in ns, as the scheduler accounts it; None where the process is gone.
+#[must_use]
+pub fn cpu_of_main_thread(pid: u32) -> Option<u64> {
+    Some(open(pid).ok()?.schedstat().ok()?.sum_exec_runtime)
+}
+
 /// All process ids.
 #[must_use]
 pub fn all() -> Vec<u32> {

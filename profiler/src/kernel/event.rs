@@ -1,6 +1,8 @@
 //! The records that arrive from the kernel side, checked and typed.
 
-use profiler_common::record::{Code, Lifecycle, Piece, Sample, Stack, StackFrame, Thread, kind};
+use profiler_common::record::{
+    Code, Lifecycle, Piece, Sample, Stack, StackFrame, Stranger, Thread, kind,
+};
 use zerocopy::FromBytes;
 
 /// One record. Byte slices are as long as the record says.
@@ -22,6 +24,8 @@ pub enum Event<'a> {
     Exit(Lifecycle),
     /// A thread was seen.
     Thread(Thread),
+    /// A process that is not under profile was met.
+    Stranger(Stranger),
 }
 
 /// The record is not one that the kernel side writes.
@@ -63,6 +67,7 @@ pub fn parse(bytes: &[u8]) -> Result<Event<'_>, Malformed> {
         kind::EXEC => fixed(bytes).map(Event::Exec),
         kind::EXIT => fixed(bytes).map(Event::Exit),
         kind::THREAD => fixed(bytes).map(Event::Thread),
+        kind::STRANGER => fixed(bytes).map(Event::Stranger),
         _ => Err(Malformed),
     }
 }

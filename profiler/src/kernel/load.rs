@@ -149,7 +149,9 @@ impl Kernel {
             .override_global("TASK_TGID", &task.tgid, true)
             .override_global("TASK_PID", &task.pid, true)
             .override_global("TASK_SIGNAL", &task.signal, true)
-            .override_global("SIGNAL_LIVE", &task.live, true);
+            .override_global("SIGNAL_LIVE", &task.live, true)
+            .override_global("TASK_MM", &task.memory, true)
+            .override_global("MM_EXEC_VM", &task.executable_pages, true);
         for (index, name) in RINGS.iter().enumerate() {
             // A ring that no CPU writes to is as small as the kernel lets it be.
             let bytes = if (index as u32) < rings {
@@ -403,6 +405,8 @@ struct TaskOffsets {
     pid: u32,
     signal: u32,
     live: u32,
+    memory: u32,
+    executable_pages: u32,
 }
 
 impl TaskOffsets {
@@ -417,6 +421,8 @@ impl TaskOffsets {
             pid: task(&["pid"])?,
             signal: task(&["signal"])?,
             live: btf.offset("signal_struct", &["live"])?,
+            memory: task(&["mm"])?,
+            executable_pages: btf.offset("mm_struct", &["exec_vm"])?,
         })
     }
 }

@@ -3,6 +3,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use profiler_common::{
+    cpython::walk::Walk,
     outcome::Outcome,
     process::Process as KernelProcess,
     record::{Lifecycle, Sample, Stack, StackFrame, Thread, kind, mark},
@@ -74,6 +75,11 @@ pub struct Activity {
     pub ended: Option<u64>,
     /// The counters, where the kernel side sent them at the end.
     pub counters: Option<Counters>,
+    /// Whether it ended with an exec.
+    pub execed: bool,
+    /// Whether it was ended by ourselves, while the process ran: then the counters are those of a moment before
+    /// the last sample.
+    pub replaced: bool,
 }
 
 /// A thread that has been seen.
@@ -91,7 +97,18 @@ pub struct SeenThread {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Notice {
     /// A process executes another program.
-    Exec(u32),
+    Exec {
+        /// Process id.
+        pid: u32,
+        /// CPU time of its one thread until then (ns).
+        cpu: u64,
+    },
+    /// A process that was registered has ended.
+    Ended(u32),
+    /// A process that is not registered was met, at this time (ns of the monotonic clock).
+    Stranger(u32, u64),
+    /// A sample in a registered process found no Python: what was registered may not be what is used.
+    Stateless(u32),
 }
 
 /// Samples with the same registration, thread and stack.
@@ -155,31 +172,42 @@ impl Collector {
     /// Takes in one record.
     pub fn take(&mut self, record: &[u8]) -> Option<Notice> {
         match event::parse(record) {
-            Ok(Event::Sample(sample)) => self.sample(&sample),
+            Ok(Event::Sample(sample)) => return self.sample(&sample),
             Ok(Event::Stack(stack, frames)) => self.stack(&stack, frames),
             Ok(Event::Code(code, sections)) => self.store.add_code(&code, sections),
             Ok(Event::Piece(piece, bytes)) => self.store.add_piece(&piece, bytes),
             Ok(Event::Thread(thread)) => self.thread(&thread),
             Ok(Event::Fork(fork)) => self.fork(&fork),
-            Ok(Event::Exit(exit)) => self.exit(&exit),
+            Ok(Event::Exit(exit)) => {
+                self.exit(&exit);
+                return (exit.last == 1).then_some(Notice::Ended(exit.pid));
+            }
             Ok(Event::Exec(exec)) => {
                 if exec.generation != 0 {
                     self.end(&exec);
                 }
-                return Some(Notice::Exec(exec.pid));
+                return Some(Notice::Exec {
+                    pid: exec.pid,
+                    cpu: exec.cpu,
+                });
+            }
+            Ok(Event::Stranger(stranger)) => {
+                return Some(Notice::Stranger(stranger.pid, stranger.time));
             }
             Err(event::Malformed) => self.malformed += 1,
         }
         None
     }
 
-    fn sample(&mut self, sample: &Sample) {
+    fn sample(&mut self, sample: &Sample) -> Option<Notice> {
         self.samples += 1;
         let activity = self.activity.entry(sample.generation).or_default();
         let Some(stack) = self.store.stack(sample.stack) else {
             activity.unknown_stack += 1;
-            return;
+            return None;
         };
+        let stateless =
+            stack.marks & (mark::NO_INTERPRETER | mark::NO_THREAD_STATE | mark::NO_FRAME) != 0;
         activity.delivered += 1;
         if stack.marks & (mark::CUT | mark::ROOT_LOST | mark::UNREADABLE) != 0 {
             activity.truncated += 1;
@@ -198,6 +226,40 @@ impl Collector {
             self.period_ns,
             |stack, ns| add_weight(tallies, thread, stack, ns),
         );
+        stateless.then_some(Notice::Stateless(sample.pid))
+    }
+
+    /// Begins the account of a thread: it has used `now` ns, of which all after `begin` belong to the start of
+    /// its interpreter.
+    pub fn begin(&mut self, thread: ThreadKey, begin: u64, now: u64) {
+        self.scale.begin(thread, now);
+        self.weigh_mark(thread, mark::NO_INTERPRETER, now.saturating_sub(begin));
+    }
+
+    /// Gives time without a sample to a stack that is nothing but a mark.
+    fn weigh_mark(&mut self, thread: ThreadKey, mark: u32, ns: u64) {
+        if ns == 0 {
+            return;
+        }
+        // The very stack that the kernel side sends where a sample finds no more than the mark.
+        let id = Walk::without_frames(mark, thread.0).id();
+        self.store.add_stack(id, mark, 0, 0, &[]);
+        add_weight(&mut self.tallies, thread, id, ns);
+    }
+
+    /// Forgets threads that ended a while ago, or with `all` those that ended just now. Those that no sample has
+    /// met have their time under a mark.
+    pub fn tidy(&mut self, all: bool) {
+        let mut unmet = Vec::new();
+        let note = |thread, ns| unmet.push((thread, ns));
+        if all {
+            self.scale.close(note);
+        } else {
+            self.scale.tidy(note);
+        }
+        for (thread, ns) in unmet {
+            self.weigh_mark(thread, mark::NOT_SAMPLED, ns);
+        }
     }
 
     /// Closes the account of a thread that has ended, or of one that lives on when recording ends.
@@ -302,15 +364,29 @@ impl Collector {
     }
 
     fn end(&mut self, record: &Lifecycle) {
-        if record.kind == kind::EXEC {
+        let execed = record.kind == kind::EXEC;
+        if execed {
             self.settle((record.generation, record.tid), Some(record.cpu));
         }
         let activity = self.activity.entry(record.generation).or_default();
+        activity.execed = execed;
         activity.ended = Some(record.cpu);
         activity.counters = Some(Counters {
             taken: record.taken,
             outcomes: record.outcomes,
         });
+    }
+
+    /// Ends a registration whose process goes on under another: with its counters and the CPU time of its threads
+    /// so far (ns).
+    pub fn replace(&mut self, generation: u64, counters: Counters, threads: &[(u32, u64)]) {
+        for &(tid, ns) in threads {
+            self.settle((generation, tid), Some(ns));
+        }
+        let activity = self.activity.entry(generation).or_default();
+        activity.replaced = true;
+        activity.ended = Some(threads.iter().map(|&(_, ns)| ns).sum());
+        activity.counters = Some(counters);
     }
 
     /// Whether a registration has ended: its process has, or runs another program.
@@ -340,6 +416,10 @@ impl Collector {
             if outcome != Outcome::Delivered {
                 ledger.lose(outcome, counters.outcomes[outcome as usize & 7]);
             }
+        }
+        if activity.is_some_and(|activity| activity.replaced) {
+            // What was under way when the counters were read has arrived since.
+            ledger.taken = ledger.taken.max(ledger.delivered + ledger.lost_total());
         }
         ledger
     }

@@ -22,7 +22,7 @@ use std::{
 use profiler_common::{
     cpython::layout::Layout,
     outcome::OUTCOME_COUNT,
-    process::{FOLLOW_CHILDREN, Process as KernelProcess},
+    process::{FOLLOW_CHILDREN, Process as KernelProcess, STALE},
 };
 
 use self::{
@@ -32,7 +32,7 @@ use self::{
     names::Names,
 };
 use crate::{
-    host,
+    host::{self, process::Description},
     interpreter::{Found, Interpreter},
     kernel::{self, Clock, Kernel, KernelError},
     profile::model::Profile,
@@ -162,9 +162,11 @@ impl Recording {
     /// Where a map cannot be written.
     pub fn discover(&mut self) -> Result<(), KernelError> {
         let mut found = Vec::new();
-        self.discovery.run(|pid, what| found.push((pid, what)));
-        for (pid, what) in found {
-            self.settle(pid, what)?;
+        self.discovery
+            .run(|pid, what, was| found.push((pid, what, was)));
+        for (pid, what, was) in found {
+            let description = was.unwrap_or_else(|| host::process::describe(pid));
+            self.settle(pid, what, description)?;
         }
         Ok(())
     }
@@ -271,23 +273,31 @@ impl Recording {
         let (collector, discovery) = (&mut self.collector, &mut self.discovery);
         let mut before = collector.processes.len();
         self.kernel.drain(|record| {
-            if let Some(Notice::Exec(pid)) = collector.take(record) {
-                discovery.execed(pid);
+            match collector.take(record) {
+                Some(Notice::Exec { pid, cpu }) => discovery.execed(pid, cpu),
+                Some(Notice::Ended(pid)) => discovery.ended(pid),
+                Some(Notice::Stranger(pid, time)) => discovery.met(pid, time),
+                Some(Notice::Stateless(pid)) => discovery.doubt(pid),
+                None => {}
             }
             for forked in &collector.processes[before..] {
                 discovery.forked(forked.pid);
             }
             before = collector.processes.len();
         });
-        self.collector.scale.tidy();
+        self.collector.tidy(false);
         if self.options.thread_names {
             self.names.ask(&mut self.collector);
         }
     }
 
     /// Acts on what was found of a process.
-    fn settle(&mut self, pid: u32, found: Found) -> Result<(), KernelError> {
-        let description = host::process::describe(pid);
+    fn settle(
+        &mut self,
+        pid: u32,
+        found: Found,
+        description: Description,
+    ) -> Result<(), KernelError> {
         let mut tracked = Tracked {
             pid,
             generation: 0,
@@ -301,20 +311,29 @@ impl Recording {
         };
         match found {
             Found::Python(interpreter) => {
-                if self
-                    .kernel
-                    .process(pid)
-                    .is_some_and(|process| process.flags & profiler_common::process::STALE == 0)
+                self.note_others(pid, &interpreter, &tracked.description);
+                if let Some(process) = self.kernel.process(pid)
+                    && process.flags & STALE == 0
                 {
-                    // Registered already, by its parent's fork.
-                    return Ok(());
+                    // Registered already, by its parent's fork or by an earlier look.
+                    if !self.is_another(&process, pid, &interpreter) {
+                        return Ok(());
+                    }
+                    self.replace(pid, &process);
                 }
                 match self.layout(&interpreter.layout)? {
                     Some(layout) => {
                         tracked.generation = monotonic_ns();
-                        for (tid, ns) in host::process::cpu_by_thread(pid) {
-                            tracked.cpu_begin += ns;
-                            self.collector.scale.begin((tracked.generation, tid), ns);
+                        let at_exec = self.discovery.cpu_at_exec(pid);
+                        for (tid, now) in host::process::cpu_by_thread(pid) {
+                            let begin = match at_exec {
+                                Some(cpu) if tid == pid => cpu.min(now),
+                                // It began after the exec, which no other thread survives.
+                                Some(_) => 0,
+                                None => now,
+                            };
+                            tracked.cpu_begin += begin;
+                            self.collector.begin((tracked.generation, tid), begin, now);
                         }
                         let process = kernel_process(
                             &interpreter,
@@ -349,6 +368,55 @@ impl Recording {
         }
         self.collector.track(tracked);
         Ok(())
+    }
+
+    /// Whether this is not the interpreter that the process is registered with, which does not run.
+    fn is_another(&self, process: &KernelProcess, pid: u32, interpreter: &Interpreter) -> bool {
+        let registered = self
+            .collector
+            .tracked(process.generation)
+            .and_then(|tracked| tracked.interpreter.as_ref());
+        registered.is_some_and(|registered| {
+            registered.interpreters != interpreter.interpreters
+                && !registered.runs_in(pid)
+                && interpreter.runs_in(pid)
+        })
+    }
+
+    /// Ends the registration of a process that goes on under another.
+    fn replace(&mut self, pid: u32, process: &KernelProcess) {
+        self.kernel.forget(pid);
+        let threads = host::process::cpu_by_thread(pid);
+        self.collector
+            .replace(process.generation, Counters::from(process), &threads);
+    }
+
+    /// Lists what else of Python runs in a process: one interpreter of a process is profiled.
+    fn note_others(&mut self, pid: u32, interpreter: &Interpreter, description: &Description) {
+        for (version, path) in &interpreter.beside {
+            let other = (Some(version.to_string()), Some(path.clone()));
+            let is_listed = self.collector.processes.iter().any(|process| {
+                process.pid == pid
+                    && process.refused.is_some()
+                    && process.refused_interpreter == other
+            });
+            if !is_listed {
+                self.collector.track(Tracked {
+                    pid,
+                    generation: 0,
+                    description: description.clone(),
+                    interpreter: None,
+                    refused_interpreter: other,
+                    refused: Some(format!(
+                        "the process also runs {}, which is profiled",
+                        interpreter.path
+                    )),
+                    cpu_begin: 0,
+                    cpu_end: None,
+                    counters: None,
+                });
+            }
+        }
     }
 
     fn layout(&mut self, layout: &Layout) -> Result<Option<u32>, KernelError> {
@@ -387,6 +455,7 @@ impl Recording {
             self.collector
                 .settle(thread, runtimes.get(&thread).copied());
         }
+        self.collector.tidy(true);
         if self.options.thread_names {
             Names::ask_all(&mut self.collector);
         }
