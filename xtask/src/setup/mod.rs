@@ -3,6 +3,7 @@
 //! Each [`Component`] looks for itself first, by files alone, so that a second run takes no time.
 
 mod apt;
+mod frozen;
 mod interpreters;
 mod kernels;
 mod node;
@@ -124,6 +125,8 @@ fn components(purpose: Purpose) -> Vec<Box<dyn Component>> {
         all.push(Box::new(roots::Forky));
         all.push(Box::new(node::NodePackages));
         all.push(Box::new(venv::flights()));
+        all.push(Box::new(venv::servers()));
+        all.push(Box::new(frozen::Frozen));
         all.extend(kernels::all());
     }
     if purpose >= Purpose::Bench {
