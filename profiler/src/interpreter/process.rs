@@ -61,8 +61,8 @@ pub struct Interpreter {
     pub current_thread: u64,
     /// `PyCode_Type`.
     pub code_type: u64,
-    /// Version and file of others that run in the same process.
-    pub beside: Vec<(PythonVersion, String)>,
+    /// Others that run in the same process: version, file, and where their interpreters' list begins.
+    pub beside: Vec<(PythonVersion, String, u64)>,
 }
 
 /// A file with an interpreter at the place where it is mapped.
@@ -153,7 +153,10 @@ pub fn find(pid: u32, cache: &mut Cache) -> Found {
         let beside = others
             .iter()
             .filter(|(is_initialised, ..)| *is_initialised)
-            .map(|(_, candidate, image)| (image.version, candidate.path.clone()))
+            .map(|(_, candidate, image)| {
+                let other = interpreter(&target, candidate, image, Vec::new());
+                (other.version, other.path, other.interpreters)
+            })
             .collect();
         return Found::Python(interpreter(&target, candidate, image, beside));
     }
@@ -227,7 +230,7 @@ fn interpreter(
     target: &Target,
     candidate: &Candidate,
     image: &Image,
-    beside: Vec<(PythonVersion, String)>,
+    beside: Vec<(PythonVersion, String, u64)>,
 ) -> Interpreter {
     let place =
         |address: Option<u64>| address.map_or(0, |address| candidate.bias.wrapping_add(address));

@@ -18,6 +18,9 @@ use crate::{
     symbols::{live, store::Store},
 };
 
+/// A process that has used no more CPU time than this has done nothing yet but to start (ns).
+pub const YOUNG_NS: u64 = 50_000_000;
+
 /// A process that is or was under profile, or could not be.
 #[derive(Debug)]
 pub struct Tracked {
@@ -186,9 +189,12 @@ impl Collector {
                 if exec.generation != 0 {
                     self.end(&exec);
                 }
+                // A child that was forked only to execute something else is not in the profile by itself: what
+                // it took to come to the exec is the first that its program took.
+                let is_brief = exec.taken == 0 && exec.cpu < YOUNG_NS;
                 return Some(Notice::Exec {
                     pid: exec.pid,
-                    cpu: exec.cpu,
+                    cpu: if is_brief { 0 } else { exec.cpu },
                 });
             }
             Ok(Event::Stranger(stranger)) => {
@@ -395,6 +401,20 @@ impl Collector {
         self.activity
             .get(&generation)
             .is_some_and(|activity| activity.ended.is_some())
+    }
+
+    /// Whether a process was forked only to execute something else.
+    #[must_use]
+    pub fn was_brief(&self, process: &Tracked) -> bool {
+        let activity = self.activity.get(&process.generation);
+        process.cpu_begin == 0
+            && activity.is_some_and(|activity| {
+                activity.execed
+                    && activity.ended.is_some_and(|cpu| cpu < YOUNG_NS)
+                    && activity
+                        .counters
+                        .is_some_and(|counters| counters.taken == 0)
+            })
     }
 
     /// The ledger of a registration.

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::monotonic_ns;
+use super::{collector::YOUNG_NS, monotonic_ns};
 use crate::{
     host::{
         self,
@@ -28,9 +28,6 @@ const DOUBLINGS: u32 = 11;
 const DOUBT: Duration = Duration::from_millis(10);
 /// See [`DOUBT`].
 const LONGEST_DOUBT: Duration = Duration::from_secs(10);
-/// A process that has used so much CPU time since its exec and has no interpreter has begun to do something else
-/// than to start one (ns).
-const YOUNG_NS: u64 = 50_000_000;
 
 /// Which processes are wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]

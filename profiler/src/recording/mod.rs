@@ -311,16 +311,26 @@ impl Recording {
         };
         match found {
             Found::Python(interpreter) => {
-                self.note_others(pid, &interpreter, &tracked.description);
                 if let Some(process) = self.kernel.process(pid)
                     && process.flags & STALE == 0
                 {
                     // Registered already, by its parent's fork or by an earlier look.
-                    if !self.is_another(&process, pid, &interpreter) {
+                    let registered = self
+                        .collector
+                        .tracked(process.generation)
+                        .and_then(|tracked| tracked.interpreter.clone());
+                    if !registered
+                        .as_ref()
+                        .is_some_and(|registered| is_used_instead(pid, registered, &interpreter))
+                    {
+                        if let Some(registered) = registered {
+                            self.note_others(pid, &registered, &interpreter, &tracked.description);
+                        }
                         return Ok(());
                     }
                     self.replace(pid, &process);
                 }
+                self.note_others(pid, &interpreter, &interpreter, &tracked.description);
                 match self.layout(&interpreter.layout)? {
                     Some(layout) => {
                         tracked.generation = monotonic_ns();
@@ -370,19 +380,6 @@ impl Recording {
         Ok(())
     }
 
-    /// Whether this is not the interpreter that the process is registered with, which does not run.
-    fn is_another(&self, process: &KernelProcess, pid: u32, interpreter: &Interpreter) -> bool {
-        let registered = self
-            .collector
-            .tracked(process.generation)
-            .and_then(|tracked| tracked.interpreter.as_ref());
-        registered.is_some_and(|registered| {
-            registered.interpreters != interpreter.interpreters
-                && !registered.runs_in(pid)
-                && interpreter.runs_in(pid)
-        })
-    }
-
     /// Ends the registration of a process that goes on under another.
     fn replace(&mut self, pid: u32, process: &KernelProcess) {
         self.kernel.forget(pid);
@@ -391,9 +388,19 @@ impl Recording {
             .replace(process.generation, Counters::from(process), &threads);
     }
 
-    /// Lists what else of Python runs in a process: one interpreter of a process is profiled.
-    fn note_others(&mut self, pid: u32, interpreter: &Interpreter, description: &Description) {
-        for (version, path) in &interpreter.beside {
+    /// Lists what else of Python runs in a process, beside the interpreter that is profiled.
+    fn note_others(
+        &mut self,
+        pid: u32,
+        profiled: &Interpreter,
+        found: &Interpreter,
+        description: &Description,
+    ) {
+        let found_too = [(found.version, found.path.clone(), found.interpreters)];
+        for (version, path, interpreters) in found_too.iter().chain(&found.beside) {
+            if *interpreters == profiled.interpreters {
+                continue;
+            }
             let other = (Some(version.to_string()), Some(path.clone()));
             let is_listed = self.collector.processes.iter().any(|process| {
                 process.pid == pid
@@ -408,8 +415,8 @@ impl Recording {
                     interpreter: None,
                     refused_interpreter: other,
                     refused: Some(format!(
-                        "the process also runs {}, which is profiled",
-                        interpreter.path
+                        "the process runs two interpreters, and the other one is profiled: {}",
+                        profiled.path
                     )),
                     cpu_begin: 0,
                     cpu_end: None,
@@ -480,6 +487,11 @@ impl Recording {
             launched: self.launched,
         })
     }
+}
+
+/// Whether a process that is registered with one interpreter runs another, and not that one.
+fn is_used_instead(pid: u32, registered: &Interpreter, other: &Interpreter) -> bool {
+    registered.interpreters != other.interpreters && !registered.runs_in(pid) && other.runs_in(pid)
 }
 
 /// The map's value for a process.
