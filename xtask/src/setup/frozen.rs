@@ -42,8 +42,12 @@ impl Component for Frozen {
         let work = directory.join("work");
         let mut freeze = Command::new(venv::servers().path().join("bin/pyinstaller"));
         freeze.args(["--onefile", "--name=application", "--log-level=WARN"]);
-        for option in ["--workpath", "--specpath", "--distpath"] {
-            freeze.arg(option).arg(&work);
+        for (option, folder) in [
+            ("--workpath", "build"),
+            ("--specpath", "build"),
+            ("--distpath", "whole"),
+        ] {
+            freeze.arg(option).arg(work.join(folder));
         }
         freeze.args(
             MODULES
@@ -53,8 +57,11 @@ impl Component for Frozen {
         freeze.arg(paths::workspace().join(SOURCE));
         shell::run_logged(&mut freeze, log)?;
         // Only what is whole has the name that is looked for.
-        fs::rename(work.join("application"), directory.join("application"))
-            .context("cannot move it into place")?;
+        fs::rename(
+            work.join("whole/application"),
+            directory.join("application"),
+        )
+        .context("cannot move it into place")?;
         Ok(())
     }
 }
