@@ -108,7 +108,7 @@ fn in_other_files(directory: &Path, targets: &mut Vec<Target>) -> Result<()> {
 fn embedded(directory: &Path, targets: &mut Vec<Target>) -> Result<Target> {
     let python = Embeddable::find("3.12.1")?;
     let newer = Embeddable::find("3.13.0")?;
-    let mut launch = |python: &Embeddable, how: Link, is_stripped: bool, name: &str| {
+    let launch = |python: &Embeddable, how: Link, is_stripped: bool, name: &str| {
         let file = python.link(how, directory, &name.replace(' ', "-"))?;
         if is_stripped {
             embedding::strip(&file)?;

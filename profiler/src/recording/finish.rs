@@ -50,7 +50,6 @@ pub fn profile(collector: &Collector, about: &About<'_>) -> Profile {
     let mut builder = Builder::new();
     let mut indices = HashMap::new();
     for process in &collector.processes {
-        let ledger = collector.ledger(process);
         // No Python process that ran.
         if process.refused.is_none() && collector.was_brief(process) {
             continue;
