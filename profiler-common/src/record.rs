@@ -261,7 +261,8 @@ pub struct Lifecycle {
     pub padding: u32,
     /// When (ns, CLOCK_MONOTONIC).
     pub time: u64,
-    /// The registration of the process: of the child for FORK; 0 where it is not registered.
+    /// The registration of the process: of the child for FORK; 0 where it is not registered: for FORK, since
+    /// the map of processes is full.
     pub generation: u64,
     /// For EXIT and EXEC: CPU time of the thread (ns, `task->se.sum_exec_runtime`).
     pub cpu: u64,

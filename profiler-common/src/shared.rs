@@ -4,11 +4,11 @@
 pub const MAX_RINGS: u32 = 4;
 /// Bytes of a ring buffer unless said otherwise: a power of two and a multiple of the page size.
 pub const DEFAULT_RING_BYTES: u32 = 1 << 20;
-/// Processes under profile at a time unless the loader sets it.
+/// Processes under profile at a time unless the loader, which knows the host, sets it.
 pub const DEFAULT_PROCESSES: u32 = 8192;
 /// Distinct interpreter builds on a host.
 pub const MAX_LAYOUTS: u32 = 256;
-/// Slots of the cache of thread states, per CPU.
+/// Slots of the cache of thread states, per CPU, unless the loader, which knows the host, sets it.
 pub const THREAD_SLOTS: u32 = 1024;
 /// Slots of the cache of stacks that were sent, per CPU.
 pub const STACK_SLOTS: u32 = 8192;
@@ -48,8 +48,8 @@ pub mod stage {
 
 /// What is counted outside of any process.
 pub mod event {
-    /// A fork of a process under profile found no room in the map of processes.
-    pub const PROCESSES_FULL: u32 = 0;
+    /// A sample was lost on the kernel side, in whichever process.
+    pub const SAMPLE_LOST: u32 = 0;
     /// A record about a process (fork, exec, exit) or a thread found no room in the ring buffer.
     pub const LIFECYCLE_LOST: u32 = 1;
     /// How many there are.

@@ -1,6 +1,7 @@
 //! What user space sets before it loads the programs.
 
 use aya_ebpf::Global;
+use profiler_common::shared;
 
 /// The sampling period in ns.
 #[unsafe(no_mangle)]
@@ -14,6 +15,10 @@ pub static WEIGH_BY_CLOCK: Global<u32> = Global::new(1);
 /// Number of ring buffers in use minus 1; that number is a power of two.
 #[unsafe(no_mangle)]
 pub static RING_MASK: Global<u32> = Global::new(0);
+
+/// Slots of the cache of thread states minus 1; their number is a power of two.
+#[unsafe(no_mangle)]
+pub static THREAD_MASK: Global<u32> = Global::new(shared::THREAD_SLOTS - 1);
 
 /// Bytes in a ring buffer from which on user space is woken.
 #[unsafe(no_mangle)]

@@ -65,8 +65,8 @@ pub fn fork(ctx: RawTracePointContext) -> i32 {
     child.taken = 0;
     child.outcomes = [0; 8];
     if maps::PROCESSES.insert(pid, child, 0).is_err() {
-        output::count(event::PROCESSES_FULL);
-        return 0;
+        // Reported none the less, as a process that is not under profile: it is in the ledger, with the reason.
+        child.generation = 0;
     }
     report(
         &lifecycle(kind::FORK, pid, parent, now, &child),

@@ -29,6 +29,8 @@ pub struct Config {
     pub clock: Clock,
     /// Bytes of each ring buffer.
     pub ring_bytes: u32,
+    /// Processes under profile at a time; None: as many as the host makes likely.
+    pub max_processes: Option<u32>,
     /// Where to write; None: standard output.
     pub output: Option<PathBuf>,
     /// What to write.
@@ -120,6 +122,7 @@ impl Config {
             rate_hz: flags.rate,
             clock: flags.event,
             ring_bytes: flags.ring_buffer,
+            max_processes: flags.max_processes,
             output: if to_stdout {
                 None
             } else {

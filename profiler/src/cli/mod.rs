@@ -98,6 +98,10 @@ pub struct RecordFlags {
     #[arg(long, value_name = "SIZE", value_parser = parse::ring_size, default_value = "1m", hide_short_help = true, help_heading = "Recording")]
     pub ring_buffer: u32,
 
+    /// Processes under profile at a time [default: four times the threads that the host runs, at least 8192]
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=1 << 22), hide_short_help = true, help_heading = "Recording")]
+    pub max_processes: Option<u32>,
+
     /// Where to write; `-` is standard output [default: pyprof-<time>.svg]
     #[arg(short, long, value_name = "FILE", help_heading = "Output")]
     pub output: Option<PathBuf>,

@@ -124,6 +124,7 @@ pub fn run(config: Config, words: &[OsString]) -> Result<Option<ExitStatus>, Fai
         rate_hz: config.rate_hz,
         clock: config.clock,
         ring_bytes: config.ring_bytes,
+        max_processes: config.max_processes,
         count_run_time: config.stats.is_some(),
         thread_names: config.show.threads || config.format == output::Format::Pprof,
         command_line: words.join(" ".as_ref()).to_string_lossy().into_owned(),

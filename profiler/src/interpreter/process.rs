@@ -47,7 +47,7 @@ pub enum Found {
 }
 
 /// An interpreter in a process. Addresses are those of the process; 0 where not known.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Interpreter {
     /// Its version.
     pub version: PythonVersion,

@@ -2,9 +2,11 @@
 //! the records in the ring buffers.
 
 pub mod btf;
+mod capacity;
 pub mod event;
 mod load;
 mod perf;
+pub mod registry;
 mod statistics;
 
 pub use load::{Kernel, KernelError, Options, period_ns};

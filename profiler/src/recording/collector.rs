@@ -1,6 +1,9 @@
 //! Takes in the records of the kernel side and keeps count, process by process.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use profiler_common::{
     cpython::walk::Walk,
@@ -11,7 +14,10 @@ use profiler_common::{
 
 use super::weigh::{Scale, ThreadKey};
 use crate::{
-    host::process::Description,
+    host::{
+        process::{Description, cpu_by_thread},
+        status::Status,
+    },
     interpreter::process::Interpreter,
     kernel::event::{self, Event},
     profile::ledger::Ledger,
@@ -28,8 +34,12 @@ pub struct Tracked {
     pub pid: u32,
     /// The registration, 0 where it was refused.
     pub generation: u64,
-    /// What /proc told.
-    pub description: Description,
+    /// Its parent's process id, 0 where unknown.
+    pub ppid: u32,
+    /// What /proc told: of itself, or of the process that it was forked from.
+    pub description: Arc<Description>,
+    /// Its process id in its own PID namespace, where that is another than ours.
+    pub container_pid: Option<u32>,
     /// Its interpreter; None where it was refused.
     pub interpreter: Option<Arc<Interpreter>>,
     /// What is known of a refused interpreter: version and path.
@@ -42,6 +52,26 @@ pub struct Tracked {
     pub cpu_end: Option<u64>,
     /// Its counters in the kernel when recording ended, where it still ran.
     pub counters: Option<Counters>,
+}
+
+impl Tracked {
+    /// A process of which nothing more is known.
+    #[must_use]
+    pub fn new(pid: u32, ppid: u32, description: Arc<Description>) -> Self {
+        Self {
+            pid,
+            generation: 0,
+            ppid,
+            container_pid: description.container_pid,
+            description,
+            interpreter: None,
+            refused_interpreter: (None, None),
+            refused: None,
+            cpu_begin: 0,
+            cpu_end: None,
+            counters: None,
+        }
+    }
 }
 
 /// A process's counters on the kernel side.
@@ -143,27 +173,65 @@ pub struct Collector {
     /// Records that could not be read.
     pub malformed: u64,
     by_generation: HashMap<u64, usize>,
+    /// The newest of each process id that is or was under profile.
+    by_pid: HashMap<u32, usize>,
+    /// How many of the processes are or were under profile.
+    pub profiled: usize,
+    /// The interpreters met: processes that run the same at the same addresses, such as forks, share one.
+    interpreters: HashSet<Arc<Interpreter>>,
+    /// Why a fork that found no room is not under profile.
+    full: String,
     /// Samples so far.
     pub samples: u64,
 }
 
 impl Collector {
-    /// Nothing has arrived yet; samples are taken each `period_ns`.
+    /// Nothing has arrived yet; samples are taken each `period_ns`. `full` is said of forks for which the map of
+    /// processes has no room.
     #[must_use]
-    pub fn new(period_ns: u64) -> Self {
+    pub fn new(period_ns: u64, full: String) -> Self {
         Self {
             period_ns,
+            full,
             ..Self::default()
         }
     }
 
     /// Adds a process.
     pub fn track(&mut self, process: Tracked) {
+        if process.refused.is_none() {
+            self.profiled += 1;
+            self.by_pid.insert(process.pid, self.processes.len());
+        }
         if process.generation != 0 {
             self.by_generation
                 .insert(process.generation, self.processes.len());
         }
         self.processes.push(process);
+    }
+
+    /// An interpreter, as others may have it too.
+    pub fn interpreter(&mut self, interpreter: Interpreter) -> Arc<Interpreter> {
+        if let Some(known) = self.interpreters.get(&interpreter) {
+            return Arc::clone(known);
+        }
+        let new = Arc::new(interpreter);
+        self.interpreters.insert(Arc::clone(&new));
+        new
+    }
+
+    /// Sampling has begun: what the processes used before is no part of the recording.
+    pub fn begin_again(&mut self) {
+        for process in &mut self.processes {
+            if process.refused.is_some() {
+                continue;
+            }
+            for (tid, ns) in cpu_by_thread(process.pid) {
+                // The share of a thread that has ended meanwhile stays: its end is reported with all it used.
+                let before = self.scale.begin((process.generation, tid), ns);
+                process.cpu_begin += ns.saturating_sub(before);
+            }
+        }
     }
 
     /// The process under a registration.
@@ -336,27 +404,22 @@ impl Collector {
 
     fn fork(&mut self, fork: &Lifecycle) {
         // The newest registration of the parent: it is alive, or was a moment ago.
-        let parent = self
-            .processes
-            .iter()
-            .rev()
-            .find(|process| process.pid == fork.tid);
-        let Some((interpreter, mut description)) =
-            parent.map(|parent| (parent.interpreter.clone(), parent.description.clone()))
+        let Some(parent) = self
+            .by_pid
+            .get(&fork.tid)
+            .and_then(|&index| self.processes.get(index))
         else {
             return;
         };
-        description.ppid = fork.tid;
+        let container_pid = parent
+            .container_pid
+            .and_then(|_| Status::of(fork.pid).container_pid);
         self.track(Tracked {
-            pid: fork.pid,
             generation: fork.generation,
-            description,
-            interpreter,
-            refused_interpreter: (None, None),
-            refused: None,
-            cpu_begin: 0,
-            cpu_end: None,
-            counters: None,
+            container_pid,
+            interpreter: parent.interpreter.clone(),
+            refused: (fork.generation == 0).then(|| self.full.clone()),
+            ..Tracked::new(fork.pid, fork.tid, Arc::clone(&parent.description))
         });
     }
 

@@ -19,6 +19,10 @@ use crate::{
 
 /// How often /proc is looked through for processes that no event told of: those that use no CPU time.
 const RESCAN: Duration = Duration::from_secs(5);
+/// Where there are so many processes that it takes long, the pause is this many times as long as the look...
+const RESCAN_RATIO: u32 = 1000;
+/// ... but not longer than this.
+const RESCAN_SLOWEST: Duration = Duration::from_secs(10);
 /// The time between two looks at a process that has yet to map its libpython, at first: the loader is quick
 /// unless the disk is slow. It doubles each time.
 const RETRY: Duration = Duration::from_micros(500);
@@ -83,6 +87,15 @@ struct Pending {
     description: Option<Description>,
 }
 
+/// A process that is settled.
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    /// When it was looked at (ns of the monotonic clock).
+    looked: u64,
+    /// Whether it was handed on: what is in the profile or in the ledger is not looked for any more.
+    is_told: bool,
+}
+
 /// Why a process is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Why {
@@ -98,14 +111,31 @@ enum Why {
 pub struct Discovery {
     scope: Scope,
     cache: Cache,
-    /// Looked at and settled: when (ns of the monotonic clock).
-    known: HashMap<u32, u64>,
+    /// Looked at and settled.
+    known: HashMap<u32, Known>,
     pending: HashMap<u32, Pending>,
     /// CPU time at the exec of processes that have not settled what they are (ns).
     execs: HashMap<u32, u64>,
     /// Processes under profile whose samples find no Python: when to look next, and the pause after that.
     doubts: HashMap<u32, (Instant, Duration)>,
     next_rescan: Instant,
+    /// The processes found by the first look through /proc, the busiest last.
+    first: Vec<u32>,
+    /// The process id that was given out last when /proc was last looked through.
+    last_id: Option<u32>,
+}
+
+/// What a look at a process has found: Python, or that which cannot be profiled.
+#[derive(Debug)]
+pub struct Look {
+    /// Process id.
+    pub pid: u32,
+    /// What it runs.
+    pub found: Found,
+    /// Its CPU time at its exec (ns), where it has done nothing since but to start.
+    pub cpu_at_exec: Option<u64>,
+    /// What it was, where it is gone by now.
+    pub description: Option<Description>,
 }
 
 impl Discovery {
@@ -120,6 +150,8 @@ impl Discovery {
             execs: HashMap::new(),
             doubts: HashMap::new(),
             next_rescan: Instant::now(),
+            first: Vec::new(),
+            last_id: None,
         }
     }
 
@@ -133,7 +165,11 @@ impl Discovery {
     pub fn met(&mut self, pid: u32, time: u64) {
         if let Some(pending) = self.pending.get_mut(&pid) {
             pending.due = Instant::now();
-        } else if self.known.get(&pid).is_none_or(|&looked| looked < time) {
+        } else if self
+            .known
+            .get(&pid)
+            .is_none_or(|known| !known.is_told && known.looked < time)
+        {
             self.look_soon(pid, Why::Met);
         }
     }
@@ -152,18 +188,16 @@ impl Discovery {
     /// A process came under profile by its parent's fork: there is nothing to find out.
     pub fn forked(&mut self, pid: u32) {
         self.forget(pid);
-        self.known.insert(pid, monotonic_ns());
+        self.settle(pid, monotonic_ns(), true);
+    }
+
+    fn settle(&mut self, pid: u32, looked: u64, is_told: bool) {
+        self.known.insert(pid, Known { looked, is_told });
     }
 
     /// A process has ended: the next with its id is another.
     pub fn ended(&mut self, pid: u32) {
         self.forget(pid);
-    }
-
-    /// CPU time at its exec (ns) of a process that has done nothing since but to start.
-    #[must_use]
-    pub fn cpu_at_exec(&self, pid: u32) -> Option<u64> {
-        self.execs.get(&pid).copied()
     }
 
     fn forget(&mut self, pid: u32) {
@@ -184,12 +218,17 @@ impl Discovery {
         self.pending.insert(pid, pending);
     }
 
-    /// Looks at all processes that are due, and hands on what was found: Python and refused ones, and for those
-    /// that are gone by now what they were.
-    pub fn run(&mut self, mut found: impl FnMut(u32, Found, Option<Description>)) {
+    /// Looks at processes that are due, until a given time: there may be more.
+    pub fn run(&mut self, until: Instant, mut found: impl FnMut(Look)) {
         let now = Instant::now();
         if now >= self.next_rescan {
             self.rescan(now);
+        }
+        // The busiest first: sampling may have begun.
+        while Instant::now() < until
+            && let Some(pid) = self.first.pop()
+        {
+            self.look(pid, &mut found);
         }
         let due: Vec<u32> = self
             .pending
@@ -198,8 +237,17 @@ impl Discovery {
             .map(|(&pid, _)| pid)
             .collect();
         for pid in due {
+            if Instant::now() >= until {
+                break;
+            }
             self.look(pid, &mut found);
         }
+    }
+
+    /// Whether processes are due to be looked at.
+    #[must_use]
+    pub fn is_behind(&self) -> bool {
+        self.wait().is_zero()
     }
 
     /// Whether some process has yet to show what it is.
@@ -218,6 +266,13 @@ impl Discovery {
 
     fn rescan(&mut self, now: Instant) {
         self.next_rescan = now + RESCAN;
+        let last_id = host::process::last_id();
+        if last_id.is_some() && last_id == self.last_id {
+            // No process has been started since.
+            return;
+        }
+        let is_first = self.last_id.is_none();
+        self.last_id = last_id;
         let all: HashSet<u32> = match &self.scope {
             Scope::These {
                 pids,
@@ -228,7 +283,7 @@ impl Discovery {
         self.known.retain(|pid, _| all.contains(pid));
         self.execs.retain(|pid, _| all.contains(pid));
         self.doubts.retain(|pid, _| all.contains(pid));
-        for pid in all {
+        for &pid in &all {
             if !self.known.contains_key(&pid) {
                 self.pending.entry(pid).or_insert(Pending {
                     due: now,
@@ -238,16 +293,22 @@ impl Discovery {
                 });
             }
         }
+        if is_first {
+            self.first = all.into_iter().collect();
+            self.first
+                .sort_by_cached_key(|&pid| host::process::load(pid));
+        }
+        self.next_rescan = now + (now.elapsed() * RESCAN_RATIO).clamp(RESCAN, RESCAN_SLOWEST);
     }
 
-    fn look(&mut self, pid: u32, found: &mut impl FnMut(u32, Found, Option<Description>)) {
+    fn look(&mut self, pid: u32, found: &mut impl FnMut(Look)) {
         let Some(mut pending) = self.pending.remove(&pid) else {
             return;
         };
         // What happens from now on is news.
         let looked = monotonic_ns();
         if !self.scope.wants(pid) {
-            self.known.insert(pid, looked);
+            self.settle(pid, looked, false);
             return;
         }
         // Most programs have nothing to do with Python, and a host starts many. Should one of them load libpython
@@ -270,25 +331,33 @@ impl Discovery {
             Found::Gone => {
                 self.execs.remove(&pid);
                 if let Some(description) = pending.description {
-                    let refused = Found::Refused {
-                        version: None,
-                        interpreter: None,
-                        reason: "it ended before it had loaded its interpreter".into(),
-                    };
-                    found(pid, refused, Some(description));
+                    found(Look {
+                        pid,
+                        found: Found::Refused {
+                            version: None,
+                            interpreter: None,
+                            reason: "it ended before it had loaded its interpreter".into(),
+                        },
+                        cpu_at_exec: None,
+                        description: Some(description),
+                    });
                 }
             }
             result => {
-                self.known.insert(pid, looked);
                 // A process that was asked for by its id must not seem to be something else.
                 let is_told = match &result {
                     Found::Python(_) | Found::Refused { .. } => true,
                     Found::Unreadable(_) => self.scope.names(pid),
                     _ => false,
                 };
+                self.settle(pid, looked, is_told);
                 if is_told {
-                    found(pid, result, None);
-                    // `cpu_at_exec` is asked for when all have been looked at.
+                    found(Look {
+                        pid,
+                        found: result,
+                        cpu_at_exec: self.execs.remove(&pid),
+                        description: None,
+                    });
                 } else if pending.why == Why::Met && self.is_grown_up(pid) {
                     self.execs.remove(&pid);
                 }

@@ -11,7 +11,7 @@ use super::{
     collector::{Collector, Tracked},
 };
 use crate::{
-    host::{identity, process::thread_comm},
+    host::{containers, identity, labels::Labels, process::thread_comm},
     profile::{
         builder::Builder,
         model::{Process, Profile, Recording, Thread},
@@ -31,6 +31,8 @@ pub struct About<'a> {
     pub cpus: usize,
     /// Time in the BPF programs, where the kernel counts it.
     pub bpf: Option<Duration>,
+    /// Names of containers.
+    pub containers: containers::Names,
 }
 
 /// The profile.
@@ -56,7 +58,10 @@ pub fn profile(collector: &Collector, about: &About<'_>) -> Profile {
         }
         indices.insert(
             process.generation,
-            (builder.process(describe(collector, process)), process),
+            (
+                builder.process(describe(collector, process, &about.containers)),
+                process,
+            ),
         );
     }
     let mut threads = HashMap::new();
@@ -90,7 +95,7 @@ pub fn profile(collector: &Collector, about: &About<'_>) -> Profile {
     builder.finish(recording(about))
 }
 
-fn describe(collector: &Collector, process: &Tracked) -> Process {
+fn describe(collector: &Collector, process: &Tracked, containers: &containers::Names) -> Process {
     let (version, path) = match &process.interpreter {
         Some(interpreter) => (
             Some(interpreter.version.to_string()),
@@ -98,15 +103,23 @@ fn describe(collector: &Collector, process: &Tracked) -> Process {
         ),
         None => process.refused_interpreter.clone(),
     };
+    let description = &process.description;
+    let (container, runtime) = containers.call(&description.labels).unzip();
     Process {
         pid: process.pid,
-        ppid: process.description.ppid,
-        comm: process.description.comm.clone(),
-        command_line: process.description.command_line.clone(),
+        ppid: process.ppid,
+        comm: description.comm.clone(),
+        command_line: description.command_line.clone(),
         python: version,
         interpreter: path,
-        cgroup: process.description.cgroup.clone(),
-        container: None,
+        cgroup: description.cgroup.clone(),
+        container,
+        labels: Labels {
+            runtime: runtime.flatten(),
+            ..description.labels.clone()
+        },
+        container_pid: process.container_pid,
+        user: description.user.clone(),
         cpu_ns: if process.refused.is_none() {
             collector.cpu_ns(process)
         } else {

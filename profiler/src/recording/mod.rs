@@ -5,6 +5,7 @@ pub mod command;
 pub mod discovery;
 mod finish;
 mod names;
+mod register;
 mod wait;
 mod weigh;
 
@@ -19,27 +20,29 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use profiler_common::{
-    cpython::layout::Layout,
-    outcome::OUTCOME_COUNT,
-    process::{FOLLOW_CHILDREN, Process as KernelProcess, STALE},
-};
+use profiler_common::shared::event;
 
 use self::{
-    collector::{Collector, Counters, Notice, Tracked},
+    collector::{Collector, Counters, Notice},
     command::Launched,
     discovery::{Discovery, Scope},
     names::Names,
 };
 use crate::{
-    host::{self, process::Description},
-    interpreter::{Found, Interpreter},
-    kernel::{self, Clock, Kernel, KernelError},
+    host::{
+        self,
+        containers::{self, Containers},
+    },
+    kernel::{self, Clock, Kernel, KernelError, registry::Registry},
     profile::model::Profile,
 };
 
 /// How long the ring buffers are left to themselves: the kernel side wakes us before one is full.
 const LOOK: Duration = Duration::from_millis(100);
+/// How long processes are looked at before the ring buffers are looked at again, which must not fill.
+const SLICE: Duration = Duration::from_millis(20);
+/// How long the end of a recording waits for names of containers that nobody has told yet.
+const NAMES_PATIENCE: Duration = Duration::from_millis(300);
 
 /// What to record.
 #[derive(Clone, Debug)]
@@ -54,6 +57,8 @@ pub struct Options {
     pub clock: Clock,
     /// Bytes of each ring buffer.
     pub ring_bytes: u32,
+    /// Processes under profile at a time; None: as many as the host makes likely.
+    pub max_processes: Option<u32>,
     /// Whether the kernel is to count what the programs cost.
     pub count_run_time: bool,
     /// Whether Python's own names of threads are wanted.
@@ -97,11 +102,13 @@ pub struct Recording {
     kernel: Kernel,
     discovery: Discovery,
     collector: Collector,
-    layouts: HashMap<Layout, u32>,
     launched: Option<Launched>,
     started: SystemTime,
     sampling_since: Instant,
     names: Names,
+    containers: Containers,
+    /// So many of the collector's processes have shown their containers.
+    containers_met_of: usize,
 }
 
 /// What a recording amounts to.
@@ -123,6 +130,7 @@ impl Recording {
             clock: options.clock,
             rate_hz: options.rate_hz,
             ring_bytes: options.ring_bytes,
+            max_processes: options.max_processes,
             every_exec: !matches!(
                 options.scope,
                 Scope::These {
@@ -132,8 +140,17 @@ impl Recording {
             ) || !command.is_empty(),
             count_run_time: options.count_run_time,
         })?;
-        kernel.follow_processes()?;
-        kernel.sample()?;
+        let mut discovery = Discovery::new(options.scope.clone());
+        let full = register::full(kernel.registry().capacity());
+        let mut collector = Collector::new(kernel::period_ns(options.rate_hz), full);
+        // While the verifier is at work, processes are looked at, the busiest first.
+        let mut outcome = Ok(());
+        kernel.sample(|registry| {
+            outcome = look(registry, &mut discovery, &mut collector, &options.scope);
+            outcome.is_ok() && discovery.is_behind()
+        })?;
+        outcome?;
+        collector.begin_again();
         let mut launched = None;
         if !command.is_empty() {
             let running = Launched::launch(command).map_err(|error| Error::Launch {
@@ -144,13 +161,14 @@ impl Recording {
             launched = Some(running);
         }
         Ok(Self {
-            discovery: Discovery::new(options.scope.clone()),
-            collector: Collector::new(kernel::period_ns(options.rate_hz)),
-            layouts: HashMap::new(),
+            discovery,
+            collector,
             launched,
             started: SystemTime::now(),
             sampling_since: Instant::now(),
             names: Names::default(),
+            containers: Containers::new(containers::endpoints()),
+            containers_met_of: 0,
             kernel,
             options,
         })
@@ -161,14 +179,33 @@ impl Recording {
     /// # Errors
     /// Where a map cannot be written.
     pub fn discover(&mut self) -> Result<(), KernelError> {
-        let mut found = Vec::new();
-        self.discovery
-            .run(|pid, what, was| found.push((pid, what, was)));
-        for (pid, what, was) in found {
-            let description = was.unwrap_or_else(|| host::process::describe(pid));
-            self.settle(pid, what, description)?;
+        loop {
+            self.look()?;
+            if !self.discovery.is_behind() {
+                return Ok(());
+            }
+            self.drain();
         }
-        Ok(())
+    }
+
+    /// Looks at processes that are due, for a short time.
+    fn look(&mut self) -> Result<(), KernelError> {
+        look(
+            self.kernel.registry_mut(),
+            &mut self.discovery,
+            &mut self.collector,
+            &self.options.scope,
+        )
+    }
+
+    /// Asks for the names of containers whose processes have been met since the last call.
+    fn meet_containers(&mut self) {
+        let processes = &self.collector.processes;
+        for process in &processes[self.containers_met_of..] {
+            self.containers.meet(&process.description.labels);
+        }
+        self.containers_met_of = processes.len();
+        self.containers.look();
     }
 
     /// How many instructions the verifier followed, by program.
@@ -189,11 +226,7 @@ impl Recording {
     /// Processes under profile so far.
     #[must_use]
     pub fn profiled(&self) -> usize {
-        self.collector
-            .processes
-            .iter()
-            .filter(|process| process.refused.is_none())
-            .count()
+        self.collector.profiled
     }
 
     /// Whether nothing is under profile and nothing that was asked for can still become Python.
@@ -226,7 +259,8 @@ impl Recording {
             let timeout = LOOK.min(self.discovery.wait()).min(rest.unwrap_or(LOOK));
             wait::for_input(&descriptors, timeout);
             self.drain();
-            self.discover()?;
+            self.look()?;
+            self.meet_containers();
             progress(self);
         }
     }
@@ -234,17 +268,11 @@ impl Recording {
     /// How far the recording has come.
     #[must_use]
     pub fn progress(&self) -> Progress {
-        let lost = self
-            .kernel
-            .processes()
-            .iter()
-            .map(|(_, process)| process.outcomes[1..OUTCOME_COUNT].iter().sum::<u64>())
-            .sum();
         Progress {
             elapsed: self.sampling_since.elapsed(),
             samples: self.collector.samples,
             processes: self.profiled(),
-            lost,
+            lost: self.kernel.count(event::SAMPLE_LOST),
         }
     }
 
@@ -291,152 +319,6 @@ impl Recording {
         }
     }
 
-    /// Acts on what was found of a process.
-    fn settle(
-        &mut self,
-        pid: u32,
-        found: Found,
-        description: Description,
-    ) -> Result<(), KernelError> {
-        let mut tracked = Tracked {
-            pid,
-            generation: 0,
-            description,
-            interpreter: None,
-            refused_interpreter: (None, None),
-            refused: None,
-            cpu_begin: 0,
-            cpu_end: None,
-            counters: None,
-        };
-        match found {
-            Found::Python(interpreter) => {
-                if let Some(process) = self.kernel.process(pid)
-                    && process.flags & STALE == 0
-                {
-                    // Registered already, by its parent's fork or by an earlier look.
-                    let registered = self
-                        .collector
-                        .tracked(process.generation)
-                        .and_then(|tracked| tracked.interpreter.clone());
-                    if !registered
-                        .as_ref()
-                        .is_some_and(|registered| is_used_instead(pid, registered, &interpreter))
-                    {
-                        if let Some(registered) = registered {
-                            self.note_others(pid, &registered, &interpreter, &tracked.description);
-                        }
-                        return Ok(());
-                    }
-                    self.replace(pid, &process);
-                }
-                self.note_others(pid, &interpreter, &interpreter, &tracked.description);
-                match self.layout(&interpreter.layout)? {
-                    Some(layout) => {
-                        tracked.generation = monotonic_ns();
-                        let at_exec = self.discovery.cpu_at_exec(pid);
-                        for (tid, now) in host::process::cpu_by_thread(pid) {
-                            let begin = match at_exec {
-                                Some(cpu) if tid == pid => cpu.min(now),
-                                // It began after the exec, which no other thread survives.
-                                Some(_) => 0,
-                                None => now,
-                            };
-                            tracked.cpu_begin += begin;
-                            self.collector.begin((tracked.generation, tid), begin, now);
-                        }
-                        let process = kernel_process(
-                            &interpreter,
-                            layout,
-                            tracked.generation,
-                            &self.options.scope,
-                        );
-                        if self.kernel.register(pid, &process).is_err() {
-                            tracked.generation = 0;
-                            tracked.refused = Some("the map of processes is full".into());
-                        }
-                        tracked.interpreter = Some(Arc::new(interpreter));
-                    }
-                    None => {
-                        tracked.refused =
-                            Some("too many different interpreters on this host".into())
-                    }
-                }
-            }
-            Found::Refused {
-                version,
-                interpreter,
-                reason,
-            } => {
-                tracked.refused_interpreter = (version, interpreter);
-                tracked.refused = Some(reason);
-            }
-            Found::Unreadable(reason) => {
-                tracked.refused = Some(format!("its memory map cannot be read: {reason}"));
-            }
-            Found::NotPython | Found::Starting | Found::Gone => return Ok(()),
-        }
-        self.collector.track(tracked);
-        Ok(())
-    }
-
-    /// Ends the registration of a process that goes on under another.
-    fn replace(&mut self, pid: u32, process: &KernelProcess) {
-        self.kernel.forget(pid);
-        let threads = host::process::cpu_by_thread(pid);
-        self.collector
-            .replace(process.generation, Counters::from(process), &threads);
-    }
-
-    /// Lists what else of Python runs in a process, beside the interpreter that is profiled.
-    fn note_others(
-        &mut self,
-        pid: u32,
-        profiled: &Interpreter,
-        found: &Interpreter,
-        description: &Description,
-    ) {
-        let found_too = [(found.version, found.path.clone(), found.interpreters)];
-        for (version, path, interpreters) in found_too.iter().chain(&found.beside) {
-            if *interpreters == profiled.interpreters {
-                continue;
-            }
-            let other = (Some(version.to_string()), Some(path.clone()));
-            let is_listed = self.collector.processes.iter().any(|process| {
-                process.pid == pid
-                    && process.refused.is_some()
-                    && process.refused_interpreter == other
-            });
-            if !is_listed {
-                self.collector.track(Tracked {
-                    pid,
-                    generation: 0,
-                    description: description.clone(),
-                    interpreter: None,
-                    refused_interpreter: other,
-                    refused: Some(format!(
-                        "the process runs two interpreters, and the other one is profiled: {}",
-                        profiled.path
-                    )),
-                    cpu_begin: 0,
-                    cpu_end: None,
-                    counters: None,
-                });
-            }
-        }
-    }
-
-    fn layout(&mut self, layout: &Layout) -> Result<Option<u32>, KernelError> {
-        if let Some(&index) = self.layouts.get(layout) {
-            return Ok(Some(index));
-        }
-        let index = self.kernel.add_layout(layout)?;
-        if let Some(index) = index {
-            self.layouts.insert(*layout, index);
-        }
-        Ok(index)
-    }
-
     /// Stops sampling and puts the profile together.
     ///
     /// # Errors
@@ -446,7 +328,14 @@ impl Recording {
         let run_time = self.kernel.run_time();
         self.kernel.stop()?;
         let mut runtimes = HashMap::new();
-        for process in &mut self.collector.processes {
+        let collector = &mut self.collector;
+        for process in &mut collector.processes {
+            let activity = collector.activity.get(&process.generation);
+            if process.refused.is_some()
+                || activity.is_some_and(|activity| activity.ended.is_some())
+            {
+                continue;
+            }
             let threads = host::process::cpu_by_thread(process.pid);
             if !threads.is_empty() {
                 process.cpu_end = Some(threads.iter().map(|&(_, ns)| ns).sum());
@@ -458,6 +347,7 @@ impl Recording {
             );
         }
         self.drain();
+        self.meet_containers();
         for thread in self.collector.scale.threads() {
             self.collector
                 .settle(thread, runtimes.get(&thread).copied());
@@ -468,6 +358,7 @@ impl Recording {
         }
         let in_kernel: HashMap<u64, Counters> = self
             .kernel
+            .registry()
             .processes()
             .iter()
             .map(|(_, process)| (process.generation, Counters::from(process)))
@@ -481,6 +372,7 @@ impl Recording {
             duration,
             cpus: self.kernel.cpus(),
             bpf: run_time.map(|run_time| run_time.time),
+            containers: self.containers.finish(NAMES_PATIENCE),
         };
         Ok(Recorded {
             profile: finish::profile(&self.collector, &about),
@@ -489,32 +381,20 @@ impl Recording {
     }
 }
 
-/// Whether a process that is registered with one interpreter runs another, and not that one.
-fn is_used_instead(pid: u32, registered: &Interpreter, other: &Interpreter) -> bool {
-    registered.interpreters != other.interpreters && !registered.runs_in(pid) && other.runs_in(pid)
-}
-
-/// The map's value for a process.
-fn kernel_process(
-    interpreter: &Interpreter,
-    layout: u32,
-    generation: u64,
+/// Looks at processes that are due, for a short time, and puts those that are Python under profile.
+fn look(
+    registry: &mut Registry,
+    discovery: &mut Discovery,
+    collector: &mut Collector,
     scope: &Scope,
-) -> KernelProcess {
-    KernelProcess {
-        generation,
-        interpreters: interpreter.interpreters,
-        current_thread: interpreter.current_thread,
-        code_type: interpreter.code_type,
-        layout,
-        flags: if scope.follows_children() {
-            FOLLOW_CHILDREN
-        } else {
-            0
-        },
-        taken: 0,
-        outcomes: [0; 8],
-    }
+) -> Result<(), KernelError> {
+    let mut outcome = Ok(());
+    discovery.run(Instant::now() + SLICE, |look| {
+        if outcome.is_ok() {
+            outcome = register::settle(registry, collector, scope, look);
+        }
+    });
+    outcome
 }
 
 /// The clock that tells registrations apart, in ns: the kernel side takes it too.

@@ -46,9 +46,9 @@ pub struct Scale {
 const PATIENCE: usize = 4096;
 
 impl Scale {
-    /// Notes what a thread had used before it came under profile.
-    pub fn begin(&mut self, thread: ThreadKey, runtime: u64) {
-        self.begin.insert(thread, runtime);
+    /// Notes what a thread had used before it came under profile. What was noted before, else 0.
+    pub fn begin(&mut self, thread: ThreadKey, runtime: u64) -> u64 {
+        self.begin.insert(thread, runtime).unwrap_or(0)
     }
 
     /// Takes in a sample; `weigh(stack, ns)` is called for each weight that is settled by it.

@@ -11,6 +11,7 @@ use std::{
 };
 
 use profiler::{
+    host::labels::Labels,
     output::{self, Format, Options},
     profile::{
         builder::Builder,
@@ -143,6 +144,9 @@ fn process(pid: u32, comm: &str, delivered: u64, lost: BTreeMap<Outcome, u64>) -
         interpreter: Some("/usr/lib/libpython3.12.so.1.0".into()),
         cgroup: Some("/system.slice/web.service".into()),
         container: (pid == 77).then(|| "jobs".into()),
+        labels: Labels::of_cgroup("/system.slice/web.service"),
+        container_pid: None,
+        user: Some("www".into()),
         cpu_ns: Some(delivered * 10_000_000),
         refused: None,
         ledger: Ledger {

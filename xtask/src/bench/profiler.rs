@@ -95,6 +95,27 @@ impl Profiler {
             directory: directory.to_owned(),
         })
     }
+
+    /// The time that a profile attributes to processes other than `parent`, in seconds: by our own `--stats`, and by
+    /// the counts of others, whose stacks begin with the process.
+    pub fn others_s(self, directory: &Path, parent: u32, rate_hz: u32) -> Result<f64> {
+        if self == Self::Ours {
+            let stats: Value = serde_json::from_slice(&fs::read(directory.join("stats"))?)?;
+            let processes = stats["processes"].as_array().context("no processes")?;
+            return Ok(processes
+                .iter()
+                .filter(|process| process["ppid"] == parent)
+                .filter_map(|process| process["sampled_s"].as_f64())
+                .sum());
+        }
+        let profile = Run::profile(directory)?;
+        let counts = others(&String::from_utf8_lossy(&profile), parent);
+        Ok(match self {
+            // Microseconds.
+            Self::Austin => counts / 1e6,
+            _ => counts / f64::from(rate_hz),
+        })
+    }
 }
 
 fn ours(binary: &Path, target: Target) -> Command {
@@ -167,6 +188,18 @@ impl Run {
             .with_context(|| format!("{} does not say how many: {messages}", self.profiler.name()))
     }
 
+    /// How many processes our own profiler says were under profile; 0 for the others.
+    pub fn profiled(directory: &Path) -> usize {
+        let stats = fs::read(directory.join("stats")).unwrap_or_default();
+        let stats: Value = serde_json::from_slice(&stats).unwrap_or_default();
+        let processes = stats["processes"].as_array();
+        processes.map_or(0, |all| {
+            all.iter()
+                .filter(|process| process["status"] == "profiled")
+                .count()
+        })
+    }
+
     /// The profile that it wrote.
     pub fn profile(directory: &Path) -> Result<Vec<u8>> {
         fs::read(directory.join("profile")).context("no profile was written")
@@ -181,8 +214,42 @@ impl Drop for Run {
     }
 }
 
+/// The sum of the counts of processes other than `parent`: py-spy's stacks begin `process 12:"..."`, austin's
+/// `P12;`.
+fn others(profile: &str, parent: u32) -> f64 {
+    let mut sum = 0.0;
+    for line in profile.lines() {
+        let Some((stack, count)) = line.rsplit_once(' ') else {
+            continue;
+        };
+        let pid = match stack.strip_prefix('P') {
+            Some(rest) => rest.split(';').next().and_then(|pid| pid.parse().ok()),
+            None => number_after(stack, "process "),
+        };
+        if let (Some(pid), Ok(count)) = (pid, count.parse::<f64>())
+            && pid != u64::from(parent)
+        {
+            sum += count;
+        }
+    }
+    sum
+}
+
 fn number_after(text: &str, mark: &str) -> Option<u64> {
     let (_, rest) = text.split_once(mark)?;
     let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
     digits.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::others;
+
+    /// Counts of other processes are added up, in either way to write a process.
+    #[test]
+    fn counts_of_others() {
+        let profile =
+            "# mode: cpu\nP7;T0:7;a 5\nP8;T0:8;a 2\nprocess 9:\"python x y\";a 1\nprocess 7;a 3\n";
+        assert!((others(profile, 7) - 3.0).abs() < f64::EPSILON);
+    }
 }
