@@ -19,6 +19,7 @@ mod output;
 mod publish;
 mod sample;
 mod scratch;
+mod strangers;
 mod user_memory;
 
 #[cfg(not(test))]

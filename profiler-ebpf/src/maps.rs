@@ -11,7 +11,10 @@ use profiler_common::{
     shared,
 };
 
-use crate::scratch::{Capture, CgroupRecord, Clock, Scratch, ThreadEntry};
+use crate::{
+    scratch::{Capture, CgroupRecord, Clock, Scratch, ThreadEntry},
+    strangers::Met,
+};
 
 /// Processes under profile, by process id. Written by user space, and by the fork, exec and exit
 /// tracepoints; the sampling path only looks up.
@@ -43,6 +46,11 @@ pub static CLOCK: PerCpuArray<Clock> = PerCpuArray::with_max_entries(1, 0);
 #[map]
 pub static THREADS: PerCpuArray<ThreadEntry> =
     PerCpuArray::with_max_entries(shared::THREAD_SLOTS, 0);
+
+/// Processes that were met and are not under profile: direct-mapped by process id, and shared by all CPUs, so
+/// that user space hears of each once.
+#[map]
+pub static STRANGERS: Array<Met> = Array::with_max_entries(shared::STRANGER_SLOTS, 0);
 
 /// Stacks that this CPU has sent: direct-mapped by id.
 #[map]

@@ -165,7 +165,9 @@ impl Kernel {
             .override_global("TASK_TGID", &task.tgid, true)
             .override_global("TASK_PID", &task.pid, true)
             .override_global("TASK_SIGNAL", &task.signal, true)
-            .override_global("SIGNAL_LIVE", &task.live, true);
+            .override_global("SIGNAL_LIVE", &task.live, true)
+            .override_global("TASK_MM", &task.memory, true)
+            .override_global("MM_EXEC_VM", &task.executable_pages, true);
         filter.set(&mut loader);
         if options.filtered {
             loader.map_max_entries("MATCHES", MAX_MATCHES);
@@ -451,6 +453,8 @@ struct TaskOffsets {
     pid: u32,
     signal: u32,
     live: u32,
+    memory: u32,
+    executable_pages: u32,
 }
 
 impl TaskOffsets {
@@ -464,6 +468,8 @@ impl TaskOffsets {
             pid: task(&["pid"])?,
             signal: task(&["signal"])?,
             live: btf.offset("signal_struct", &["live"])?,
+            memory: task(&["mm"])?,
+            executable_pages: btf.offset("mm_struct", &["exec_vm"])?,
         })
     }
 }

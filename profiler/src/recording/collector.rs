@@ -6,6 +6,7 @@ use std::{
 };
 
 use profiler_common::{
+    cpython::walk::Walk,
     outcome::Outcome,
     process::Process as KernelProcess,
     record::{Cgroup, Lifecycle, Sample, Stack, StackFrame, Thread, kind, mark},
@@ -22,6 +23,9 @@ use crate::{
     profile::ledger::Ledger,
     symbols::{ended::Ended, live, store::Store},
 };
+
+/// A process that has used no more CPU time than this has done nothing yet but to start (ns).
+pub const YOUNG_NS: u64 = 50_000_000;
 
 /// A process that is or was under profile, or could not be.
 #[derive(Debug)]
@@ -107,6 +111,11 @@ pub struct Activity {
     pub ended: Option<u64>,
     /// The counters, where the kernel side sent them at the end.
     pub counters: Option<Counters>,
+    /// Whether it ended with an exec.
+    pub execed: bool,
+    /// Whether it was ended by ourselves, while the process ran: then the counters are those of a moment before
+    /// the last sample.
+    pub replaced: bool,
 }
 
 /// A thread that has been seen.
@@ -124,7 +133,18 @@ pub struct SeenThread {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Notice {
     /// A process executes another program.
-    Exec(u32),
+    Exec {
+        /// Process id.
+        pid: u32,
+        /// CPU time of its one thread until then (ns).
+        cpu: u64,
+    },
+    /// A process that was registered has ended.
+    Ended(u32),
+    /// A process that is not registered was met, at this time (ns of the monotonic clock).
+    Stranger(u32, u64),
+    /// A sample in a registered process found no Python: what was registered may not be what is used.
+    Stateless(u32),
 }
 
 /// Samples with the same registration, thread and stack.
@@ -166,7 +186,7 @@ pub struct Collector {
     /// Records that could not be read.
     pub malformed: u64,
     by_generation: HashMap<u64, usize>,
-    /// The newest of each process id.
+    /// The newest of each process id that is or was under profile.
     by_pid: HashMap<u32, usize>,
     /// How many of the processes are or were under profile.
     pub profiled: usize,
@@ -192,8 +212,10 @@ impl Collector {
 
     /// Adds a process.
     pub fn track(&mut self, process: Tracked) {
-        self.profiled += usize::from(process.refused.is_none());
-        self.by_pid.insert(process.pid, self.processes.len());
+        if process.refused.is_none() {
+            self.profiled += 1;
+            self.by_pid.insert(process.pid, self.processes.len());
+        }
         if process.generation != 0 {
             self.by_generation
                 .insert(process.generation, self.processes.len());
@@ -245,18 +267,30 @@ impl Collector {
     /// Takes in one record.
     pub fn take(&mut self, record: &[u8]) -> Option<Notice> {
         match event::parse(record) {
-            Ok(Event::Sample(sample)) => self.sample(&sample),
+            Ok(Event::Sample(sample)) => return self.sample(&sample),
             Ok(Event::Stack(stack, frames)) => self.stack(&stack, frames),
             Ok(Event::Code(code, sections)) => self.store.add_code(&code, sections),
             Ok(Event::Piece(piece, bytes)) => self.store.add_piece(&piece, bytes),
             Ok(Event::Thread(thread)) => self.thread(&thread),
             Ok(Event::Fork(fork)) => self.fork(&fork),
-            Ok(Event::Exit(exit)) => self.exit(&exit),
+            Ok(Event::Exit(exit)) => {
+                self.exit(&exit);
+                return (exit.last == 1).then_some(Notice::Ended(exit.pid));
+            }
             Ok(Event::Exec(exec)) => {
                 if exec.generation != 0 {
                     self.end(&exec);
                 }
-                return Some(Notice::Exec(exec.pid));
+                // A child that was forked only to execute something else is not in the profile by itself: what
+                // it took to come to the exec is the first that its program took.
+                let is_brief = exec.taken == 0 && exec.cpu < YOUNG_NS;
+                return Some(Notice::Exec {
+                    pid: exec.pid,
+                    cpu: if is_brief { 0 } else { exec.cpu },
+                });
+            }
+            Ok(Event::Stranger(stranger)) => {
+                return Some(Notice::Stranger(stranger.pid, stranger.time));
             }
             Ok(Event::Cgroup(cgroup, path)) => self.cgroups.push((cgroup, path.to_vec())),
             Err(event::Malformed) => self.malformed += 1,
@@ -264,13 +298,15 @@ impl Collector {
         None
     }
 
-    fn sample(&mut self, sample: &Sample) {
+    fn sample(&mut self, sample: &Sample) -> Option<Notice> {
         self.samples += 1;
         let activity = self.activity.entry(sample.generation).or_default();
         let Some(stack) = self.store.stack(sample.stack) else {
             activity.unknown_stack += 1;
-            return;
+            return None;
         };
+        let stateless =
+            stack.marks & (mark::NO_INTERPRETER | mark::NO_THREAD_STATE | mark::NO_FRAME) != 0;
         activity.delivered += 1;
         if stack.marks & (mark::CUT | mark::ROOT_LOST | mark::UNREADABLE) != 0 {
             activity.truncated += 1;
@@ -290,16 +326,51 @@ impl Collector {
         self.scale.sample(thread, met, self.period_ns, |stack, ns| {
             add_weight(tallies, thread, stack, ns);
         });
+        stateless.then_some(Notice::Stateless(sample.pid))
     }
 
-    /// Keeps what is over in a smaller form. To be called when all ring buffers have been read.
+    /// Begins the account of a thread: it has used `now` ns, of which all after `begin` belong to the start of
+    /// its interpreter.
+    pub fn begin(&mut self, thread: ThreadKey, begin: u64, now: u64) {
+        self.scale.begin(thread, now);
+        self.weigh_mark(thread, mark::NO_INTERPRETER, now.saturating_sub(begin));
+    }
+
+    /// Gives time without a sample to a stack that is nothing but a mark.
+    fn weigh_mark(&mut self, thread: ThreadKey, mark: u32, ns: u64) {
+        if ns == 0 {
+            return;
+        }
+        // The very stack that the kernel side sends where a sample finds no more than the mark.
+        let id = Walk::without_frames(mark, thread.0).id();
+        self.store.add_stack(thread.0, id, mark, 0, 0, &[]);
+        add_weight(&mut self.tallies, thread, id, ns);
+    }
+
+    /// Forgets all threads that ended: recording is over. Those that no sample has met have their time under a
+    /// mark.
+    pub fn close(&mut self) {
+        let mut unmet = Vec::new();
+        self.scale.close(|thread, ns| unmet.push((thread, ns)));
+        self.weigh_unmet(unmet);
+    }
+
+    fn weigh_unmet(&mut self, unmet: Vec<(ThreadKey, u64)>) {
+        for (thread, ns) in unmet {
+            self.weigh_mark(thread, mark::NOT_SAMPLED, ns);
+        }
+    }
+
+    /// Keeps what is over in a smaller form, and gives the time of threads that no sample has met to a mark. To be called when all ring buffers have been read.
     pub fn tidy(&mut self) {
         /// Not at once: ring buffers are read one after the other, and a sample may come after the news of
         /// its process's end.
         const LATER: u8 = 3;
         /// All that lives is looked through for each lot.
         const LOT: usize = 256;
-        self.scale.tidy();
+        let mut unmet = Vec::new();
+        self.scale.tidy(|thread, ns| unmet.push((thread, ns)));
+        self.weigh_unmet(unmet);
         for (_, times) in &mut self.ending {
             *times = times.saturating_add(1);
         }
@@ -449,12 +520,14 @@ impl Collector {
     }
 
     fn end(&mut self, record: &Lifecycle) {
-        if record.kind == kind::EXEC {
+        let execed = record.kind == kind::EXEC;
+        if execed {
             let left_out = record.left_out.into();
             self.settle((record.generation, record.tid), Some(record.cpu), left_out);
         }
         self.ending.push((record.generation, 0));
         let activity = self.activity.entry(record.generation).or_default();
+        activity.execed = execed;
         activity.ended = Some(record.cpu);
         activity.counters = Some(Counters {
             taken: record.taken,
@@ -463,12 +536,38 @@ impl Collector {
         });
     }
 
+    /// Ends a registration whose process goes on under another: with its counters and the CPU time of its threads
+    /// so far (ns).
+    pub fn replace(&mut self, generation: u64, counters: Counters, threads: &[(u32, u64)]) {
+        for &(tid, ns) in threads {
+            self.settle((generation, tid), Some(ns), counters.left_out);
+        }
+        let activity = self.activity.entry(generation).or_default();
+        activity.replaced = true;
+        activity.ended = Some(threads.iter().map(|&(_, ns)| ns).sum());
+        activity.counters = Some(counters);
+    }
+
     /// Whether a registration has ended: its process has, or runs another program.
     #[must_use]
     pub fn has_ended(&self, generation: u64) -> bool {
         self.activity
             .get(&generation)
             .is_some_and(|activity| activity.ended.is_some())
+    }
+
+    /// Whether a process was forked only to execute something else.
+    #[must_use]
+    pub fn was_brief(&self, process: &Tracked) -> bool {
+        let activity = self.activity.get(&process.generation);
+        process.cpu_begin == 0
+            && activity.is_some_and(|activity| {
+                activity.execed
+                    && activity.ended.is_some_and(|cpu| cpu < YOUNG_NS)
+                    && activity
+                        .counters
+                        .is_some_and(|counters| counters.taken == 0)
+            })
     }
 
     /// The ledger of a registration.
@@ -487,6 +586,10 @@ impl Collector {
             if outcome != Outcome::Delivered {
                 ledger.lose(outcome, counters.outcomes[outcome as usize & 7]);
             }
+        }
+        if activity.is_some_and(|activity| activity.replaced) {
+            // What was under way when the counters were read has arrived since.
+            ledger.taken = ledger.taken.max(ledger.delivered + ledger.lost_total());
         }
         ledger
     }

@@ -21,14 +21,23 @@ struct Account {
     settled: u64,
     /// Samples since: stack and periods.
     open: Vec<(u64, u32)>,
-    /// The stack that was met last.
-    last_stack: u64,
+    /// The stack that was met last; None: no sample has met the thread.
+    last_stack: Option<u64>,
     /// How many firings in its process the filter had left out by then (lower bits).
     left_out: u16,
     /// Whether there were more of these since time was settled last.
     has_gap: bool,
-    /// How many times [`Scale::tidy`] was called since the thread ended; None: it has not.
-    ended: Option<u8>,
+    /// Set when the thread has ended.
+    ended: Option<Ended>,
+}
+
+/// What is known of a thread that has ended.
+#[derive(Debug, Default)]
+struct Ended {
+    /// CPU time of its whole life (ns), 0 where unknown.
+    runtime: u64,
+    /// How many times [`Scale::tidy`] was called since.
+    tidied: u8,
 }
 
 /// A sample, as far as it matters here.
@@ -70,15 +79,12 @@ impl Scale {
         period_ns: u64,
         mut weigh: impl FnMut(u64, u64),
     ) {
-        let Met { stack, runtime, .. } = met;
-        let begin = &self.begin;
-        let account = self.accounts.entry(thread).or_insert_with(|| Account {
-            settled: begin.get(&thread).copied().unwrap_or(0),
-            ..Account::default()
-        });
-        account.open.push((stack, met.periods.max(1)));
-        account.last_stack = stack;
+        let account = account(&mut self.accounts, &self.begin, thread);
+        account.open.push((met.stack, met.periods.max(1)));
+        account.last_stack = Some(met.stack);
         account.note(met.left_out);
+        let whole = account.ended.as_ref().map_or(0, |ended| ended.runtime);
+        let runtime = met.runtime.max(whole);
         if runtime > account.settled {
             account.settle(runtime, period_ns, &mut weigh);
         } else if account.open.len() >= PATIENCE {
@@ -96,18 +102,22 @@ impl Scale {
         period_ns: u64,
         mut weigh: impl FnMut(u64, u64),
     ) {
-        let Some(account) = self.accounts.get_mut(&thread) else {
-            // Never sampled: there is no stack to attribute its time to.
+        let account = account(&mut self.accounts, &self.begin, thread);
+        account.ended = Some(Ended {
+            runtime: runtime.unwrap_or(0),
+            tidied: 0,
+        });
+        account.note(left_out);
+        let Some(last_stack) = account.last_stack else {
+            // A sample may still come. If none does, `drop_ended` has the time.
             return;
         };
-        account.ended = Some(0);
-        account.note(left_out);
         match runtime.filter(|&runtime| runtime > 0) {
             Some(runtime) if runtime > account.settled => {
                 // What a thread used since it was left out is nobody's.
                 if account.open.is_empty() && !account.has_gap {
                     // The rest since its last sample.
-                    account.open.push((account.last_stack, 1));
+                    account.open.push((last_stack, 1));
                 }
                 account.settle(runtime, period_ns, &mut weigh);
             }
@@ -119,13 +129,31 @@ impl Scale {
 
     /// Forgets threads that ended a while ago. Not at once: ring buffers are read one after the other, and
     /// a sample may come after the news of its thread's end.
-    pub fn tidy(&mut self) {
-        self.accounts.retain(|_, account| match &mut account.ended {
-            None => true,
-            Some(times) => {
-                *times += 1;
-                *times < 3
+    ///
+    /// `unmet(thread, ns)` is called for those that no sample has met: what CPU time they used.
+    pub fn tidy(&mut self, unmet: impl FnMut(ThreadKey, u64)) {
+        self.drop_ended(3, unmet);
+    }
+
+    /// Forgets all threads that have ended: no sample comes any more. `unmet` is as for [`Self::tidy`].
+    pub fn close(&mut self, unmet: impl FnMut(ThreadKey, u64)) {
+        self.drop_ended(0, unmet);
+    }
+
+    fn drop_ended(&mut self, rounds: u8, mut unmet: impl FnMut(ThreadKey, u64)) {
+        self.accounts.retain(|&thread, account| {
+            let Some(ended) = &mut account.ended else {
+                return true;
+            };
+            ended.tidied += 1;
+            if ended.tidied < rounds {
+                return true;
             }
+            // What the filter left out is nobody's.
+            if account.last_stack.is_none() && !account.has_gap && ended.runtime > account.settled {
+                unmet(thread, ended.runtime - account.settled);
+            }
+            false
         });
     }
 
@@ -146,6 +174,18 @@ impl Scale {
             .filter(|(_, account)| account.ended.is_none());
         living.map(|(&thread, _)| thread).collect()
     }
+}
+
+/// The account of a thread, which begins with what it had used before.
+fn account<'a>(
+    accounts: &'a mut HashMap<ThreadKey, Account>,
+    begin: &HashMap<ThreadKey, u64>,
+    thread: ThreadKey,
+) -> &'a mut Account {
+    accounts.entry(thread).or_insert_with(|| Account {
+        settled: begin.get(&thread).copied().unwrap_or(0),
+        ..Account::default()
+    })
 }
 
 impl Account {
@@ -225,6 +265,31 @@ mod tests {
         assert_eq!(weights.values().sum::<u64>(), 8_500_000);
         // 3 of 4 ms, half of 4.000001 ms and the rest, against 1 of 4 ms and the other half.
         assert_eq!(weights[&8], 1_000_000 + 2_000_000);
+    }
+
+    /// Makes sure that the time of a thread which no sample has met is not lost, nor counted twice where a sample
+    /// comes after the news of its end.
+    #[test]
+    fn threads_that_no_sample_meets() {
+        let mut scale = Scale::default();
+        let mut weights: HashMap<u64, u64> = HashMap::new();
+        let mut unmet = 0;
+        scale.begin(THREAD, 100);
+        let late = (1, 3);
+        for thread in [THREAD, late] {
+            scale.end(thread, Some(300), 0, 10, |_, _| {
+                panic!("there is no sample")
+            });
+        }
+        scale.tidy(|_, ns| unmet += ns);
+        scale.sample(late, met(7, 1, 250, 0), 10, |stack, ns| {
+            *weights.entry(stack).or_default() += ns;
+        });
+        for _ in 0..4 {
+            scale.tidy(|_, ns| unmet += ns);
+        }
+        scale.close(|_, ns| unmet += ns);
+        assert_eq!((unmet, weights[&7]), (200, 300));
     }
 
     /// Makes sure that samples keep their periods where the scheduler's figure is not to be had.
