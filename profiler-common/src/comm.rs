@@ -113,15 +113,14 @@ impl CommPatterns {
                 break;
             }
             let leads_on = &self.leads_on[byte as usize];
-            for word in 0..WORDS {
-                let moved = (states[word] & leads_on[word]) << 1;
-                states[word] = moved | states[word] & self.stays[word];
+            for ((states, leads_on), stays) in states.iter_mut().zip(leads_on).zip(&self.stays) {
+                *states = ((*states & leads_on) << 1) | (*states & stays);
             }
         }
         let (mut included, mut excluded) = (0, 0);
-        for word in 0..WORDS {
-            included |= states[word] & self.included[word];
-            excluded |= states[word] & self.excluded[word];
+        for ((states, include), exclude) in states.iter().zip(&self.included).zip(&self.excluded) {
+            included |= states & include;
+            excluded |= states & exclude;
         }
         let mut found = 0;
         if included != 0 {
