@@ -12,6 +12,7 @@ use profiler_common::{
 };
 
 use crate::{
+    filter::Known,
     scratch::{Capture, CgroupRecord, Clock, Scratch, ThreadEntry},
     strangers::Met,
 };
@@ -84,6 +85,10 @@ pub static FILTER: Array<Filter> = Array::with_max_entries(1, 0);
 /// The places and users of the filter, with the bits of `profiler_common::filter::verdict`.
 #[map]
 pub static MATCHES: HashMap<Key, u32> = HashMap::with_max_entries(1, 0);
+
+/// What the filter's places say of cgroups: direct-mapped by id.
+#[map]
+pub static PLACES: PerCpuArray<Known> = PerCpuArray::with_max_entries(shared::PLACE_SLOTS, 0);
 
 /// Where the news of a cgroup is put together.
 #[map]
