@@ -25,6 +25,8 @@ pub mod kind {
     pub const THREAD: u16 = 8;
     /// [`super::Stranger`].
     pub const STRANGER: u16 = 9;
+    /// [`super::Final`].
+    pub const FINAL: u16 = 10;
 }
 
 /// Marks of a stack: what stands where frames are missing. They are part of the stack's identity.
@@ -327,6 +329,31 @@ pub struct Stranger {
     pub time: u64,
 }
 
+/// What a thread that has ended used in all: its end itself is reported before all of it is accounted.
+#[repr(C)]
+#[cfg_attr(
+    feature = "user",
+    derive(
+        zerocopy::FromBytes,
+        zerocopy::IntoBytes,
+        zerocopy::Immutable,
+        zerocopy::KnownLayout
+    )
+)]
+#[derive(Clone, Copy, Debug)]
+pub struct Final {
+    /// [`kind::FINAL`].
+    pub kind: u16,
+    /// Explicit padding.
+    pub padding: u16,
+    /// Thread id in the initial pid namespace.
+    pub tid: u32,
+    /// The registration of its process.
+    pub generation: u64,
+    /// Its CPU time (ns).
+    pub cpu: u64,
+}
+
 const _: () = assert!(size_of::<Sample>() == 56);
 const _: () = assert!(size_of::<Stack>() == 40);
 const _: () = assert!(size_of::<StackFrame>() == 24);
@@ -335,3 +362,4 @@ const _: () = assert!(size_of::<Piece>() == 32);
 const _: () = assert!(size_of::<Lifecycle>() == 112);
 const _: () = assert!(size_of::<Thread>() == 48);
 const _: () = assert!(size_of::<Stranger>() == 16);
+const _: () = assert!(size_of::<Final>() == 24);

@@ -14,7 +14,7 @@ use profiler_common::{
 };
 
 use crate::{
-    config, maps,
+    config, ended, maps,
     output::{self, Wake},
 };
 
@@ -26,7 +26,7 @@ pub fn kernel_u64(base: u64, offset: u32) -> u64 {
 }
 
 #[inline(always)]
-fn kernel_u32(base: u64, offset: u32) -> u32 {
+pub fn kernel_u32(base: u64, offset: u32) -> u32 {
     // SAFETY: the helper checks the address.
     unsafe { bpf_probe_read_kernel((base + u64::from(offset)) as *const u32) }.unwrap_or(0)
 }
@@ -169,6 +169,7 @@ pub fn exit(_ctx: RawTracePointContext) -> i32 {
     // SAFETY: a value of the map stays valid while the program runs.
     let mut record = lifecycle(kind::EXIT, pid, tid, now, unsafe { &*process });
     record.cpu = current_runtime();
+    ended::note(tid, record.generation);
     if live == 0 {
         record.last = 1;
         retire(pid, process, &mut record, Wake::WhenFilling);

@@ -11,6 +11,7 @@
 
 mod capture;
 mod config;
+mod ended;
 mod lifecycle;
 mod maps;
 mod output;

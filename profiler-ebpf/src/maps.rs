@@ -7,6 +7,7 @@ use aya_ebpf::{
 use profiler_common::{cpython::layout::Layout, process::Process, shared};
 
 use crate::{
+    ended::Ended,
     scratch::{Capture, Clock, Scratch, ThreadEntry},
     strangers::Met,
 };
@@ -41,6 +42,10 @@ pub static CLOCK: PerCpuArray<Clock> = PerCpuArray::with_max_entries(1, 0);
 #[map]
 pub static THREADS: PerCpuArray<ThreadEntry> =
     PerCpuArray::with_max_entries(shared::THREAD_SLOTS, 0);
+
+/// Threads that have ended and are not freed yet.
+#[map]
+pub static ENDED: Array<Ended> = Array::with_max_entries(shared::ENDED_SLOTS, 0);
 
 /// Processes that were met and are not under profile: direct-mapped by process id, and shared by all CPUs, so
 /// that user space hears of each once.

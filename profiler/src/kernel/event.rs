@@ -1,7 +1,7 @@
 //! The records that arrive from the kernel side, checked and typed.
 
 use profiler_common::record::{
-    Code, Lifecycle, Piece, Sample, Stack, StackFrame, Stranger, Thread, kind,
+    Code, Final, Lifecycle, Piece, Sample, Stack, StackFrame, Stranger, Thread, kind,
 };
 use zerocopy::FromBytes;
 
@@ -26,6 +26,8 @@ pub enum Event<'a> {
     Thread(Thread),
     /// A process that is not under profile was met.
     Stranger(Stranger),
+    /// A thread of a process under profile is gone for good.
+    Final(Final),
 }
 
 /// The record is not one that the kernel side writes.
@@ -68,6 +70,7 @@ pub fn parse(bytes: &[u8]) -> Result<Event<'_>, Malformed> {
         kind::EXIT => fixed(bytes).map(Event::Exit),
         kind::THREAD => fixed(bytes).map(Event::Thread),
         kind::STRANGER => fixed(bytes).map(Event::Stranger),
+        kind::FINAL => fixed(bytes).map(Event::Final),
         _ => Err(Malformed),
     }
 }

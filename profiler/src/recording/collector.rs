@@ -9,7 +9,7 @@ use profiler_common::{
     cpython::walk::Walk,
     outcome::Outcome,
     process::Process as KernelProcess,
-    record::{Lifecycle, Sample, Stack, StackFrame, Thread, kind, mark},
+    record::{Final, Lifecycle, Sample, Stack, StackFrame, Thread, kind, mark},
 };
 
 use super::weigh::{Scale, ThreadKey};
@@ -26,6 +26,9 @@ use crate::{
 
 /// A process that has used no more CPU time than this has done nothing yet but to start (ns).
 pub const YOUNG_NS: u64 = 50_000_000;
+
+/// How many final figures wait for the news of their threads' ends.
+const EARLY: usize = 1024;
 
 /// A process that is or was under profile, or could not be.
 #[derive(Debug)]
@@ -181,6 +184,8 @@ pub struct Collector {
     interpreters: HashSet<Arc<Interpreter>>,
     /// Why a fork that found no room is not under profile.
     full: String,
+    /// Final figures of threads whose end has not been heard of.
+    early: Vec<Final>,
     /// Samples so far.
     pub samples: u64,
 }
@@ -265,6 +270,7 @@ impl Collector {
                     cpu: if is_brief { 0 } else { exec.cpu },
                 });
             }
+            Ok(Event::Final(last)) => self.finish(&last),
             Ok(Event::Stranger(stranger)) => {
                 return Some(Notice::Stranger(stranger.pid, stranger.time));
             }
@@ -324,6 +330,8 @@ impl Collector {
     /// Forgets threads that ended a while ago, or with `all` those that ended just now. Those that no sample has
     /// met have their time under a mark.
     pub fn tidy(&mut self, all: bool) {
+        // The ring buffers have been read: whose end is not known now was lost.
+        self.early.clear();
         let mut unmet = Vec::new();
         let note = |thread, ns| unmet.push((thread, ns));
         if all {
@@ -343,6 +351,20 @@ impl Collector {
             .end(thread, runtime, self.period_ns, |stack, ns| {
                 add_weight(tallies, thread, stack, ns);
             });
+    }
+
+    /// Takes in what a thread that has ended used in all.
+    fn finish(&mut self, last: &Final) {
+        let (thread, tallies) = ((last.generation, last.tid), &mut self.tallies);
+        let more = self.scale.finish(thread, last.cpu, |stack, ns| {
+            add_weight(tallies, thread, stack, ns);
+        });
+        match more {
+            Some(more) => self.activity.entry(last.generation).or_default().cpu_exited += more,
+            // The news of its end is in a ring buffer that is read after this one.
+            None if self.early.len() < EARLY => self.early.push(*last),
+            None => {}
+        }
     }
 
     fn stack(&mut self, stack: &Stack, frames: &[StackFrame]) {
@@ -429,6 +451,11 @@ impl Collector {
             self.end(exit);
         } else {
             self.activity.entry(exit.generation).or_default().cpu_exited += exit.cpu;
+        }
+        let is_of_it = |last: &Final| (last.generation, last.tid) == (exit.generation, exit.tid);
+        if let Some(at) = self.early.iter().position(is_of_it) {
+            let last = self.early.swap_remove(at);
+            self.finish(&last);
         }
     }
 

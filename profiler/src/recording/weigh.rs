@@ -6,7 +6,10 @@
 //! sample, and its growth is shared among the samples that have been taken since it last grew, so that the
 //! weights of a thread add up to what the kernel accounts to it.
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
 
 /// A thread of a registration: generation and thread id.
 pub type ThreadKey = (u64, u32);
@@ -25,13 +28,20 @@ struct Account {
 }
 
 /// What is known of a thread that has ended.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Ended {
     /// CPU time of its whole life (ns), 0 where unknown.
     runtime: u64,
+    /// Whether the runtime is final: what was not accounted when the thread ended is in it.
+    is_final: bool,
     /// How many times [`Scale::tidy`] was called since.
     tidied: u8,
+    /// When that was heard of.
+    heard: Instant,
 }
+
+/// How long the final figure of a thread is waited for: a process that is never waited for keeps it to itself.
+const FINAL_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The accounts of all threads, and the weights so far.
 #[derive(Debug, Default)]
@@ -84,7 +94,9 @@ impl Scale {
         let account = account(&mut self.accounts, &self.begin, thread);
         account.ended = Some(Ended {
             runtime: runtime.unwrap_or(0),
+            is_final: false,
             tidied: 0,
+            heard: Instant::now(),
         });
         let Some(last_stack) = account.last_stack else {
             // A sample may still come. If none does, `forget` has the time.
@@ -102,6 +114,32 @@ impl Scale {
             Some(_) => account.open.clear(),
             None => account.settle_by_periods(period_ns, &mut weigh),
         }
+    }
+
+    /// Takes in the final figure of a thread that has ended: `weigh(stack, ns)` is called for what was not
+    /// accounted before. By how much it is more than what its end was reported with (ns); None where that has not
+    /// been heard of.
+    pub fn finish(
+        &mut self,
+        thread: ThreadKey,
+        runtime: u64,
+        mut weigh: impl FnMut(u64, u64),
+    ) -> Option<u64> {
+        let account = self.accounts.get_mut(&thread)?;
+        let ended = account.ended.as_mut()?;
+        let more = runtime.saturating_sub(ended.runtime);
+        ended.runtime += more;
+        ended.is_final = true;
+        if let Some(stack) = account.last_stack
+            && more > 0
+        {
+            if account.open.is_empty() {
+                account.open.push((stack, 1));
+            }
+            let runtime = ended.runtime;
+            account.settle(runtime.max(account.settled), &mut weigh);
+        }
+        Some(more)
     }
 
     /// Forgets threads that ended a while ago. Not at once: ring buffers are read one after the other, and
@@ -122,8 +160,9 @@ impl Scale {
             let Some(ended) = &mut account.ended else {
                 return true;
             };
-            ended.tidied += 1;
-            if ended.tidied < rounds {
+            ended.tidied = ended.tidied.saturating_add(1);
+            let may_change = !ended.is_final && ended.heard.elapsed() < FINAL_PATIENCE;
+            if ended.tidied < rounds || (rounds > 0 && may_change) {
                 return true;
             }
             if account.last_stack.is_none() && ended.runtime > account.settled {
@@ -238,6 +277,23 @@ mod tests {
         }
         scale.close(|_, ns| unmet += ns);
         assert_eq!((unmet, weights[&7]), (200, 300));
+    }
+
+    /// Makes sure that what was not accounted when a thread ended is added, with samples and without.
+    #[test]
+    fn final_figures_are_added() {
+        let mut scale = Scale::default();
+        let (mut sum, mut unmet) = (0, 0);
+        let sampled = (1, 3);
+        assert_eq!(scale.finish(sampled, 100, |_, _| {}), None);
+        scale.sample(sampled, 7, 1, 50, 10, |_, ns| sum += ns);
+        for thread in [sampled, THREAD] {
+            scale.end(thread, Some(100), 10, |_, ns| sum += ns);
+            assert_eq!(scale.finish(thread, 130, |_, ns| sum += ns), Some(30));
+            assert_eq!(scale.finish(thread, 130, |_, ns| sum += ns), Some(0));
+        }
+        scale.close(|_, ns| unmet += ns);
+        assert_eq!((sum, unmet), (130, 130));
     }
 
     /// Makes sure that samples keep their periods where the scheduler's figure is not to be had.
