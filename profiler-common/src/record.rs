@@ -27,6 +27,8 @@ pub mod kind {
     pub const STRANGER: u16 = 9;
     /// [`super::Cgroup`], followed by its path.
     pub const CGROUP: u16 = 10;
+    /// [`super::Final`].
+    pub const FINAL: u16 = 11;
 }
 
 /// Marks of a stack: what stands where frames are missing. They are part of the stack's identity.
@@ -366,6 +368,31 @@ pub struct Stranger {
     pub time: u64,
 }
 
+/// What a thread that has ended used in all: its end itself is reported before all of it is accounted.
+#[repr(C)]
+#[cfg_attr(
+    feature = "user",
+    derive(
+        zerocopy::FromBytes,
+        zerocopy::IntoBytes,
+        zerocopy::Immutable,
+        zerocopy::KnownLayout
+    )
+)]
+#[derive(Clone, Copy, Debug)]
+pub struct Final {
+    /// [`kind::FINAL`].
+    pub kind: u16,
+    /// Explicit padding.
+    pub padding: u16,
+    /// Thread id in the initial pid namespace.
+    pub tid: u32,
+    /// The registration of its process.
+    pub generation: u64,
+    /// Its CPU time (ns).
+    pub cpu: u64,
+}
+
 const _: () = assert!(size_of::<Sample>() == 56);
 const _: () = assert!(size_of::<Stack>() == 40);
 const _: () = assert!(size_of::<StackFrame>() == 24);
@@ -375,3 +402,4 @@ const _: () = assert!(size_of::<Lifecycle>() == 112);
 const _: () = assert!(size_of::<Thread>() == 48);
 const _: () = assert!(size_of::<Cgroup>() == 24);
 const _: () = assert!(size_of::<Stranger>() == 16);
+const _: () = assert!(size_of::<Final>() == 24);

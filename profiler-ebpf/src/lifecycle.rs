@@ -14,7 +14,7 @@ use profiler_common::{
 };
 
 use crate::{
-    config, maps,
+    config, ended, maps,
     output::{self, Wake},
 };
 
@@ -174,6 +174,7 @@ pub fn exit(_ctx: RawTracePointContext) -> i32 {
     // SAFETY: a value of the map stays valid while the program runs.
     let mut record = lifecycle(kind::EXIT, pid, tid, now, unsafe { &*process });
     record.cpu = current_runtime();
+    ended::note(tid, record.generation);
     if live == 0 {
         record.last = 1;
         retire(pid, process, &mut record, Wake::WhenFilling);

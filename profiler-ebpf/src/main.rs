@@ -12,6 +12,7 @@
 mod capture;
 mod cgroups;
 mod config;
+mod ended;
 mod filter;
 mod lifecycle;
 mod maps;

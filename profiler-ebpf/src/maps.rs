@@ -12,6 +12,7 @@ use profiler_common::{
 };
 
 use crate::{
+    ended::Ended,
     filter::Known,
     scratch::{Capture, CgroupRecord, Clock, Scratch, ThreadEntry},
     strangers::Met,
@@ -47,6 +48,10 @@ pub static CLOCK: PerCpuArray<Clock> = PerCpuArray::with_max_entries(1, 0);
 #[map]
 pub static THREADS: PerCpuArray<ThreadEntry> =
     PerCpuArray::with_max_entries(shared::THREAD_SLOTS, 0);
+
+/// Threads that have ended and are not freed yet.
+#[map]
+pub static ENDED: Array<Ended> = Array::with_max_entries(shared::ENDED_SLOTS, 0);
 
 /// Processes that were met and are not under profile: direct-mapped by process id, and shared by all CPUs, so
 /// that user space hears of each once.

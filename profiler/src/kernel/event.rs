@@ -1,7 +1,7 @@
 //! The records that arrive from the kernel side, checked and typed.
 
 use profiler_common::record::{
-    Cgroup, Code, Lifecycle, Piece, Sample, Stack, StackFrame, Stranger, Thread, kind,
+    Cgroup, Code, Final, Lifecycle, Piece, Sample, Stack, StackFrame, Stranger, Thread, kind,
 };
 use zerocopy::FromBytes;
 
@@ -28,6 +28,8 @@ pub enum Event<'a> {
     Cgroup(Cgroup, &'a [u8]),
     /// A process that is not under profile was met.
     Stranger(Stranger),
+    /// A thread of a process under profile is gone for good.
+    Final(Final),
 }
 
 /// The record is not one that the kernel side writes.
@@ -74,6 +76,7 @@ pub fn parse(bytes: &[u8]) -> Result<Event<'_>, Malformed> {
             Ok(Event::Cgroup(cgroup, split(rest, cgroup.path_bytes)?.0))
         }
         kind::STRANGER => fixed(bytes).map(Event::Stranger),
+        kind::FINAL => fixed(bytes).map(Event::Final),
         _ => Err(Malformed),
     }
 }

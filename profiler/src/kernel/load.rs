@@ -115,10 +115,11 @@ pub struct Kernel {
 
 const STAGES: [&str; shared::stage::COUNT as usize] = shared::stage::NAMES;
 const SAMPLE: &str = "sample";
-const TRACEPOINTS: [(&str, &str); 3] = [
+const TRACEPOINTS: [(&str, &str); 4] = [
     ("fork", "sched_process_fork"),
     ("exec", "sched_process_exec"),
     ("exit", "sched_process_exit"),
+    ("free", "sched_process_free"),
 ];
 const CGROUPS: (&str, &str) = ("cgroup_mkdir", "cgroup_mkdir");
 const RINGS: [&str; shared::MAX_RINGS as usize] = ["RING_0", "RING_1", "RING_2", "RING_3"];

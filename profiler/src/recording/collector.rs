@@ -9,7 +9,7 @@ use profiler_common::{
     cpython::walk::Walk,
     outcome::Outcome,
     process::Process as KernelProcess,
-    record::{Cgroup, Lifecycle, Sample, Stack, StackFrame, Thread, kind, mark},
+    record::{Cgroup, Final, Lifecycle, Sample, Stack, StackFrame, Thread, kind, mark},
 };
 
 use super::weigh::{Met, Scale, ThreadKey};
@@ -26,6 +26,9 @@ use crate::{
 
 /// A process that has used no more CPU time than this has done nothing yet but to start (ns).
 pub const YOUNG_NS: u64 = 50_000_000;
+
+/// How many final figures wait for the news of their threads' ends.
+const EARLY: usize = 1024;
 
 /// A process that is or was under profile, or could not be.
 #[derive(Debug)]
@@ -194,6 +197,8 @@ pub struct Collector {
     interpreters: HashSet<Arc<Interpreter>>,
     /// Why a fork that found no room is not under profile.
     full: String,
+    /// Final figures of threads whose end has not been heard of.
+    early: Vec<Final>,
     /// Samples so far.
     pub samples: u64,
 }
@@ -289,6 +294,7 @@ impl Collector {
                     cpu: if is_brief { 0 } else { exec.cpu },
                 });
             }
+            Ok(Event::Final(last)) => self.finish(&last),
             Ok(Event::Stranger(stranger)) => {
                 return Some(Notice::Stranger(stranger.pid, stranger.time));
             }
@@ -361,7 +367,8 @@ impl Collector {
         }
     }
 
-    /// Keeps what is over in a smaller form, and gives the time of threads that no sample has met to a mark. To be called when all ring buffers have been read.
+    /// Keeps what is over in a smaller form, and gives the time of threads that no sample has met to a mark. To be
+    /// called when all ring buffers have been read.
     pub fn tidy(&mut self) {
         /// Not at once: ring buffers are read one after the other, and a sample may come after the news of
         /// its process's end.
@@ -369,31 +376,38 @@ impl Collector {
         /// All that lives is looked through for each lot.
         const LOT: usize = 256;
         let mut unmet = Vec::new();
+        // The ring buffers have been read: whose end is not known now was lost.
+        self.early.clear();
         self.scale.tidy(|thread, ns| unmet.push((thread, ns)));
         self.weigh_unmet(unmet);
         for (_, times) in &mut self.ending {
             *times = times.saturating_add(1);
         }
-        let (ended, ending): (Vec<_>, Vec<_>) =
-            self.ending.iter().partition(|(_, times)| *times >= LATER);
-        if ended.len() >= LOT {
-            self.ending = ending;
-            self.put_away(
-                &ended
-                    .into_iter()
-                    .map(|(generation, _)| generation)
-                    .collect(),
-            );
+        let over: HashSet<u64> = self
+            .ending
+            .iter()
+            .filter(|(_, times)| *times >= LATER)
+            .map(|&(generation, _)| generation)
+            .collect();
+        if over.len() >= LOT {
+            self.put_away(over);
         }
     }
 
-    fn put_away(&mut self, ended: &HashSet<u64>) {
+    fn put_away(&mut self, mut ended: HashSet<u64>) {
         for thread in self.scale.threads() {
             // Its end was not heard of, but that of its process.
             if ended.contains(&thread.0) {
                 self.settle(thread, None, 0);
             }
         }
+        // The final figures of their threads may still come: those wait for the next lot.
+        for generation in self.scale.generations() {
+            ended.remove(&generation);
+        }
+        self.ending
+            .retain(|(generation, _)| !ended.contains(generation));
+        let ended = &ended;
         self.scale.forget(ended);
         let line_tables = ended
             .iter()
@@ -427,6 +441,22 @@ impl Collector {
                 add_weight(tallies, thread, stack, ns);
             },
         );
+    }
+
+    /// Takes in what a thread that has ended used in all.
+    fn finish(&mut self, last: &Final) {
+        let (thread, tallies) = ((last.generation, last.tid), &mut self.tallies);
+        let more = self
+            .scale
+            .finish(thread, last.cpu, self.period_ns, |stack, ns| {
+                add_weight(tallies, thread, stack, ns);
+            });
+        match more {
+            Some(more) => self.activity.entry(last.generation).or_default().cpu_exited += more,
+            // The news of its end is in a ring buffer that is read after this one.
+            None if self.early.len() < EARLY => self.early.push(*last),
+            None => {}
+        }
     }
 
     fn stack(&mut self, stack: &Stack, frames: &[StackFrame]) {
@@ -516,6 +546,11 @@ impl Collector {
             self.end(exit);
         } else {
             self.activity.entry(exit.generation).or_default().cpu_exited += exit.cpu;
+        }
+        let is_of_it = |last: &Final| (last.generation, last.tid) == (exit.generation, exit.tid);
+        if let Some(at) = self.early.iter().position(is_of_it) {
+            let last = self.early.swap_remove(at);
+            self.finish(&last);
         }
     }
 

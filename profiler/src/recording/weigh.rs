@@ -9,7 +9,10 @@
 //! Where a filter left out samples between two that it let pass, part of the growth is time that was not
 //! wanted: then the samples weigh no more than the periods that they stand for.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    time::{Duration, Instant},
+};
 
 /// A thread of a registration: generation and thread id.
 pub type ThreadKey = (u64, u32);
@@ -32,12 +35,16 @@ struct Account {
 }
 
 /// What is known of a thread that has ended.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Ended {
     /// CPU time of its whole life (ns), 0 where unknown.
     runtime: u64,
+    /// Whether the runtime is final: what was not accounted when the thread ended is in it.
+    is_final: bool,
     /// How many times [`Scale::tidy`] was called since.
     tidied: u8,
+    /// When that was heard of.
+    heard: Instant,
 }
 
 /// A sample, as far as it matters here.
@@ -52,6 +59,9 @@ pub struct Met {
     /// How many firings in its process the filter had left out by then (lower bits).
     pub left_out: u16,
 }
+
+/// How long the final figure of a thread is waited for: a process that is never waited for keeps it to itself.
+const FINAL_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The accounts of all threads, and the weights so far.
 #[derive(Debug, Default)]
@@ -105,7 +115,9 @@ impl Scale {
         let account = account(&mut self.accounts, &self.begin, thread);
         account.ended = Some(Ended {
             runtime: runtime.unwrap_or(0),
+            is_final: false,
             tidied: 0,
+            heard: Instant::now(),
         });
         account.note(left_out);
         let Some(last_stack) = account.last_stack else {
@@ -127,6 +139,33 @@ impl Scale {
         }
     }
 
+    /// Takes in the final figure of a thread that has ended: `weigh(stack, ns)` is called for what was not
+    /// accounted before. By how much it is more than what its end was reported with (ns); None where that has not
+    /// been heard of.
+    pub fn finish(
+        &mut self,
+        thread: ThreadKey,
+        runtime: u64,
+        period_ns: u64,
+        mut weigh: impl FnMut(u64, u64),
+    ) -> Option<u64> {
+        let account = self.accounts.get_mut(&thread)?;
+        let ended = account.ended.as_mut()?;
+        let more = runtime.saturating_sub(ended.runtime);
+        ended.runtime += more;
+        ended.is_final = true;
+        if let Some(stack) = account.last_stack
+            && more > 0
+        {
+            if account.open.is_empty() && !account.has_gap {
+                account.open.push((stack, 1));
+            }
+            let runtime = ended.runtime;
+            account.settle(runtime.max(account.settled), period_ns, &mut weigh);
+        }
+        Some(more)
+    }
+
     /// Forgets threads that ended a while ago. Not at once: ring buffers are read one after the other, and
     /// a sample may come after the news of its thread's end.
     ///
@@ -145,8 +184,9 @@ impl Scale {
             let Some(ended) = &mut account.ended else {
                 return true;
             };
-            ended.tidied += 1;
-            if ended.tidied < rounds {
+            ended.tidied = ended.tidied.saturating_add(1);
+            let may_change = !ended.is_final && ended.heard.elapsed() < FINAL_PATIENCE;
+            if ended.tidied < rounds || (rounds > 0 && may_change) {
                 return true;
             }
             // What the filter left out is nobody's.
@@ -163,6 +203,11 @@ impl Scale {
             .retain(|(generation, _), _| !ended.contains(generation));
         self.begin
             .retain(|(generation, _), _| !ended.contains(generation));
+    }
+
+    /// Registrations some of whose threads have not been forgotten yet.
+    pub fn generations(&self) -> impl Iterator<Item = u64> {
+        self.accounts.keys().map(|&(generation, _)| generation)
     }
 
     /// Threads that have samples and have not ended.
@@ -290,6 +335,23 @@ mod tests {
         }
         scale.close(|_, ns| unmet += ns);
         assert_eq!((unmet, weights[&7]), (200, 300));
+    }
+
+    /// Makes sure that what was not accounted when a thread ended is added, with samples and without.
+    #[test]
+    fn final_figures_are_added() {
+        let mut scale = Scale::default();
+        let (mut sum, mut unmet) = (0, 0);
+        let sampled = (1, 3);
+        assert_eq!(scale.finish(sampled, 100, 10, |_, _| {}), None);
+        scale.sample(sampled, met(7, 1, 50, 0), 10, |_, ns| sum += ns);
+        for thread in [sampled, THREAD] {
+            scale.end(thread, Some(100), 0, 10, |_, ns| sum += ns);
+            assert_eq!(scale.finish(thread, 130, 10, |_, ns| sum += ns), Some(30));
+            assert_eq!(scale.finish(thread, 130, 10, |_, ns| sum += ns), Some(0));
+        }
+        scale.close(|_, ns| unmet += ns);
+        assert_eq!((sum, unmet), (130, 130));
     }
 
     /// Makes sure that samples keep their periods where the scheduler's figure is not to be had.
