@@ -113,16 +113,14 @@ impl CommPatterns {
                 break;
             }
             let leads_on = &self.leads_on[byte as usize];
-            for (state, (leads_on, stays)) in
-                states.iter_mut().zip(leads_on.iter().zip(&self.stays))
-            {
-                *state = (*state & leads_on) << 1 | *state & stays;
+            for ((states, leads_on), stays) in states.iter_mut().zip(leads_on).zip(&self.stays) {
+                *states = ((*states & leads_on) << 1) | (*states & stays);
             }
         }
         let (mut included, mut excluded) = (0, 0);
-        for (state, (last, out)) in states.iter().zip(self.included.iter().zip(&self.excluded)) {
-            included |= state & last;
-            excluded |= state & out;
+        for ((states, include), exclude) in states.iter().zip(&self.included).zip(&self.excluded) {
+            included |= states & include;
+            excluded |= states & exclude;
         }
         let mut found = 0;
         if included != 0 {

@@ -28,6 +28,8 @@ pub mod test {
     pub const LOOKS_AT_COMM: u32 = 1 << 4;
     /// Only included names.
     pub const NEEDS_COMM: u32 = 1 << 5;
+    /// There are places of version 1.
+    pub const LOOKS_AT_V1: u32 = 1 << 6;
 }
 
 /// What a match says: bits.
@@ -87,7 +89,7 @@ pub struct Probe {
 /// A filter, but for its places and users, which are in the map of matches.
 ///
 /// User space appends probes while the kernel side reads: one that is seen too soon is all zeroes and finds
-/// nothing.
+/// nothing. Once all is written, another number of the [state](Self::state) is.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct Filter {
@@ -95,6 +97,10 @@ pub struct Filter {
     pub flags: u32,
     /// How many probes there are.
     pub probe_count: u32,
+    /// Changes with what is in the map of matches and with the probes, after them.
+    pub state: u32,
+    /// Explicit padding.
+    pub padding: u32,
     /// Where places are.
     pub probes: [Probe; MAX_PROBES],
     /// Names of processes.
@@ -106,6 +112,8 @@ impl Default for Filter {
         Self {
             flags: 0,
             probe_count: 0,
+            state: 0,
+            padding: 0,
             probes: [Probe::default(); MAX_PROBES],
             comms: CommPatterns::default(),
         }
@@ -128,6 +136,9 @@ impl Filter {
         }
         *self.probes.get_mut(count).ok_or(Full)? = probe;
         self.probe_count += 1;
+        if probe.hierarchy != of::V2 {
+            self.flags |= test::LOOKS_AT_V1;
+        }
         Ok(true)
     }
 }
@@ -148,6 +159,17 @@ pub trait Subject {
     fn comm(&self) -> Option<Comm>;
     /// Whether its process was asked for by name.
     fn is_named(&self) -> bool;
+
+    /// What the places say of the cgroup that the thread is in, where that was found out in this state of the
+    /// filter. A cgroup stays where it is, and its id is never used again.
+    #[inline(always)]
+    fn recall(&self, _filter: &Filter) -> Option<u32> {
+        None
+    }
+
+    /// Keeps it for [`Self::recall`].
+    #[inline(always)]
+    fn remember(&self, _filter: &Filter, _found: u32) {}
 }
 
 /// Whether samples of a thread are wanted.
@@ -177,7 +199,15 @@ pub fn passes(filter: &Filter, matches: &impl Matches, subject: &impl Subject) -
     if !needs_place && !excludes {
         return true;
     }
-    is_fine(place(filter, matches, subject, excludes), needs_place)
+    let found = match subject.recall(filter) {
+        Some(found) => found,
+        None => {
+            let found = place(filter, matches, subject, excludes);
+            subject.remember(filter, found);
+            found
+        }
+    };
+    is_fine(found, needs_place)
 }
 
 /// What the places say that a thread is in.
@@ -191,7 +221,7 @@ fn place(filter: &Filter, matches: &impl Matches, subject: &impl Subject, to_the
         let probe = filter.probes[index];
         if let Some(id) = subject.cgroup_at(probe) {
             found |= matches.get(&Key::new(probe.hierarchy, id));
-            if found & verdict::EXCLUDE != 0 || found != 0 && !to_the_end {
+            if found & verdict::EXCLUDE != 0 || (found != 0 && !to_the_end) {
                 break;
             }
         }
@@ -206,7 +236,7 @@ const fn is_fine(found: u32, must_be_included: bool) -> bool {
 
 const _: () = assert!(size_of::<Key>() == 16);
 const _: () = assert!(size_of::<Probe>() == 8);
-const _: () = assert!(size_of::<Filter>() == 8 + 8 * MAX_PROBES + size_of::<CommPatterns>());
+const _: () = assert!(size_of::<Filter>() == 16 + 8 * MAX_PROBES + size_of::<CommPatterns>());
 
 // SAFETY: repr(C), integers only, no padding: the sizes above are the sums of the fields'.
 #[cfg(feature = "user")]

@@ -1,6 +1,6 @@
 //! The filter against the sentences that describe it, written out again as sets.
 
-use std::collections::HashMap;
+use std::{cell::RefCell, collections::HashMap};
 
 use proptest::prelude::*;
 
@@ -45,6 +45,47 @@ impl Subject for Thread {
 impl Matches for HashMap<Key, u32> {
     fn get(&self, key: &Key) -> u32 {
         HashMap::get(self, key).copied().unwrap_or(0)
+    }
+}
+
+/// What places say of cgroups, by the cgroup's id and the filter's state.
+type Known = RefCell<HashMap<(u64, u32), u32>>;
+
+/// A thread whose cgroup of version 2 is remembered, as the kernel side does it.
+struct Remembering<'a>(&'a Thread, &'a Known);
+
+impl Remembering<'_> {
+    fn key(&self, filter: &Filter) -> Option<(u64, u32)> {
+        let cgroup = *self.0.paths[0].last()?;
+        (filter.flags & test::LOOKS_AT_V1 == 0).then_some((cgroup, filter.state))
+    }
+}
+
+impl Subject for Remembering<'_> {
+    fn cgroup_at(&self, probe: Probe) -> Option<u64> {
+        self.0.cgroup_at(probe)
+    }
+
+    fn user(&self) -> Option<u32> {
+        self.0.user()
+    }
+
+    fn comm(&self) -> Option<Comm> {
+        self.0.comm()
+    }
+
+    fn is_named(&self) -> bool {
+        self.0.is_named()
+    }
+
+    fn recall(&self, filter: &Filter) -> Option<u32> {
+        self.1.borrow().get(&self.key(filter)?).copied()
+    }
+
+    fn remember(&self, filter: &Filter, found: u32) {
+        if let Some(key) = self.key(filter) {
+            self.1.borrow_mut().insert(key, found);
+        }
     }
 }
 
@@ -124,6 +165,17 @@ fn path() -> impl Strategy<Value = Vec<u64>> {
     })
 }
 
+fn thread() -> impl Strategy<Value = Thread> {
+    ([path(), path()], 0..3u32, "[ab]{1,2}", any::<bool>()).prop_map(
+        |(paths, user, comm, named)| Thread {
+            paths,
+            user,
+            comm,
+            named,
+        },
+    )
+}
+
 fn place() -> impl Strategy<Value = (usize, u32, u64, bool)> {
     (
         0..2usize,
@@ -146,15 +198,22 @@ proptest! {
         places in prop::collection::vec(place(), 0..6),
         users in prop::collection::vec((0..3u32, any::<bool>()), 0..3),
         comms in prop::collection::vec(("[ab]{1,2}", any::<bool>()), 0..3),
-        paths in [path(), path()],
-        user in 0..3u32,
-        comm in "[ab]{1,2}",
-        named in any::<bool>(),
+        threads in prop::collection::vec(thread(), 1..4),
+        added in place(),
     ) {
-        let wanted = Wanted { places, users, comms };
-        let thread = Thread { paths, user, comm, named };
-        let (filter, matches) = wanted.compiled();
-        prop_assert_eq!(passes(&filter, &matches, &thread), wanted.wants(&thread));
+        let mut wanted = Wanted { places, users, comms };
+        let known = Known::default();
+        for state in 0..2 {
+            let (mut filter, matches) = wanted.compiled();
+            filter.state = state;
+            for thread in &threads {
+                let expected = wanted.wants(thread);
+                prop_assert_eq!(passes(&filter, &matches, thread), expected);
+                prop_assert_eq!(passes(&filter, &matches, &Remembering(thread, &known)), expected);
+            }
+            // What was remembered is forgotten once the filter is another.
+            wanted.places.push(added);
+        }
     }
 }
 

@@ -23,8 +23,12 @@ pub mod kind {
     pub const EXIT: u16 = 7;
     /// [`super::Thread`].
     pub const THREAD: u16 = 8;
+    /// [`super::Stranger`].
+    pub const STRANGER: u16 = 9;
     /// [`super::Cgroup`], followed by its path.
     pub const CGROUP: u16 = 10;
+    /// [`super::Final`].
+    pub const FINAL: u16 = 11;
 }
 
 /// Marks of a stack: what stands where frames are missing. They are part of the stack's identity.
@@ -41,6 +45,8 @@ pub mod mark {
     pub const NO_INTERPRETER: u32 = 1 << 4;
     /// The thread has a Python state but runs no Python frame.
     pub const NO_FRAME: u32 = 1 << 5;
+    /// Time of a thread that ended before a sample met it. No sample has this mark: user space makes it.
+    pub const NOT_SAMPLED: u32 = 1 << 6;
 }
 
 /// One sample: what is sent each time in the steady state. 56 bytes, 64 with the ring buffer's header.
@@ -258,7 +264,8 @@ pub struct Lifecycle {
     pub last: u16,
     /// The process (the child, for FORK).
     pub pid: u32,
-    /// The thread that ended (EXIT), or the parent process (FORK).
+    /// The thread that ended (EXIT) or called exec, by the id that it had then (EXEC), or the parent process
+    /// (FORK).
     pub tid: u32,
     /// The lower bits of [`crate::process::Process::left_out`].
     pub left_out: u32,
@@ -267,7 +274,7 @@ pub struct Lifecycle {
     /// The registration of the process: of the child for FORK; 0 where it is not registered: for FORK, since
     /// the map of processes is full.
     pub generation: u64,
-    /// For EXIT: CPU time of the thread (ns, `task->se.sum_exec_runtime`).
+    /// For EXIT and EXEC: CPU time of the thread (ns, `task->se.sum_exec_runtime`).
     pub cpu: u64,
     /// For EXEC and the last EXIT of a registered process: [`crate::process::Process::taken`].
     pub taken: u64,
@@ -337,6 +344,55 @@ pub struct Cgroup {
     pub id: u64,
 }
 
+/// A process that uses CPU time and is not under profile: met for the first time, or with other code mapped
+/// than when it was met last.
+#[repr(C)]
+#[cfg_attr(
+    feature = "user",
+    derive(
+        zerocopy::FromBytes,
+        zerocopy::IntoBytes,
+        zerocopy::Immutable,
+        zerocopy::KnownLayout
+    )
+)]
+#[derive(Clone, Copy, Debug)]
+pub struct Stranger {
+    /// [`kind::STRANGER`].
+    pub kind: u16,
+    /// Explicit padding.
+    pub padding: u16,
+    /// Process id in the initial pid namespace.
+    pub pid: u32,
+    /// When (ns, CLOCK_MONOTONIC).
+    pub time: u64,
+}
+
+/// What a thread that has ended used in all: its end itself is reported before all of it is accounted.
+#[repr(C)]
+#[cfg_attr(
+    feature = "user",
+    derive(
+        zerocopy::FromBytes,
+        zerocopy::IntoBytes,
+        zerocopy::Immutable,
+        zerocopy::KnownLayout
+    )
+)]
+#[derive(Clone, Copy, Debug)]
+pub struct Final {
+    /// [`kind::FINAL`].
+    pub kind: u16,
+    /// Explicit padding.
+    pub padding: u16,
+    /// Thread id in the initial pid namespace.
+    pub tid: u32,
+    /// The registration of its process.
+    pub generation: u64,
+    /// Its CPU time (ns).
+    pub cpu: u64,
+}
+
 const _: () = assert!(size_of::<Sample>() == 56);
 const _: () = assert!(size_of::<Stack>() == 40);
 const _: () = assert!(size_of::<StackFrame>() == 24);
@@ -345,3 +401,5 @@ const _: () = assert!(size_of::<Piece>() == 32);
 const _: () = assert!(size_of::<Lifecycle>() == 112);
 const _: () = assert!(size_of::<Thread>() == 48);
 const _: () = assert!(size_of::<Cgroup>() == 24);
+const _: () = assert!(size_of::<Stranger>() == 16);
+const _: () = assert!(size_of::<Final>() == 24);

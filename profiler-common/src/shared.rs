@@ -12,12 +12,23 @@ pub const MAX_LAYOUTS: u32 = 256;
 pub const THREAD_SLOTS: u32 = 1024;
 /// Slots of the cache of stacks that were sent, per CPU.
 pub const STACK_SLOTS: u32 = 8192;
+/// Slots of the table of threads that have ended and are not freed yet.
+pub const ENDED_SLOTS: u32 = 8192;
+/// Slots of the table of processes that were met and are not under profile.
+pub const STRANGER_SLOTS: u32 = 8192;
+/// Slots of the cache of what a filter's places say of cgroups, per CPU.
+pub const PLACE_SLOTS: u32 = 1024;
 /// Slots of the cache of code objects that were sent, per CPU.
 pub const CODE_SLOTS: u32 = 16384;
 
 // The caches are indexed by masked hashes.
 const _: () = assert!(
-    THREAD_SLOTS.is_power_of_two() && STACK_SLOTS.is_power_of_two() && CODE_SLOTS.is_power_of_two()
+    THREAD_SLOTS.is_power_of_two()
+        && STACK_SLOTS.is_power_of_two()
+        && CODE_SLOTS.is_power_of_two()
+        && STRANGER_SLOTS.is_power_of_two()
+        && PLACE_SLOTS.is_power_of_two()
+        && ENDED_SLOTS.is_power_of_two()
 );
 
 /// The programs that follow the sampling program: indices in the map of stages.

@@ -1,7 +1,8 @@
 //! Cgroups that are made while a filter waits for some.
 
 use aya_ebpf::{
-    helpers::bpf_probe_read_kernel_str_bytes, macros::raw_tracepoint, programs::RawTracePointContext,
+    helpers::bpf_probe_read_kernel_str_bytes, macros::raw_tracepoint,
+    programs::RawTracePointContext,
 };
 use profiler_common::{
     record::{CGROUP_PATH_BYTES, Cgroup, kind},
@@ -32,8 +33,9 @@ fn report(cgroup: u64, path: u64) -> Option<()> {
     let record = unsafe { &mut *record };
     let root: u64 = filter::read(cgroup, config::CGROUP_ROOT.load())?;
     // SAFETY: the helper checks the address.
-    let bytes =
-        unsafe { bpf_probe_read_kernel_str_bytes(path as *const u8, &mut record.path) }.ok()?.len();
+    let bytes = unsafe { bpf_probe_read_kernel_str_bytes(path as *const u8, &mut record.path) }
+        .ok()?
+        .len();
     record.cgroup = Cgroup {
         kind: kind::CGROUP,
         padding: 0,

@@ -115,3 +115,11 @@ pub static CGROUP_ROOT: Global<u32> = Global::new(0);
 /// Offset of `hierarchy_id` in `cgroup_root`.
 #[unsafe(no_mangle)]
 pub static ROOT_HIERARCHY: Global<u32> = Global::new(0);
+
+/// Offset of `mm` in `task_struct`.
+#[unsafe(no_mangle)]
+pub static TASK_MM: Global<u32> = Global::new(0);
+
+/// Offset of `exec_vm`, the number of pages that are mapped executable, in `mm_struct`.
+#[unsafe(no_mangle)]
+pub static MM_EXEC_VM: Global<u32> = Global::new(0);

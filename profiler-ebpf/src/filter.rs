@@ -1,14 +1,16 @@
 //! The filter over the current thread: `profiler_common::filter`, with the fields read from the kernel's
 //! structures.
 //!
-//! They are read each time, and not remembered: threads change cgroup, user and name at any moment, and a
-//! handful of reads is cheap against a walk.
+//! They are read each time, since threads change cgroup, user and name at any moment. What is remembered is what
+//! the places say of a cgroup of version 2, which does not change but with the filter: most of what a filter
+//! costs is what it leaves out.
 
-use aya_ebpf::helpers::{bpf_get_current_task, bpf_probe_read_kernel};
+use aya_ebpf::helpers::{bpf_get_current_cgroup_id, bpf_get_current_task, bpf_probe_read_kernel};
 use profiler_common::{
     comm::Comm,
-    filter::{self, Key, Matches, Probe, Subject, of},
+    filter::{self, Filter, Key, Matches, Probe, Subject, of, test},
     process::{NAMED, Process},
+    shared::PLACE_SLOTS,
 };
 
 use crate::{config, maps};
@@ -97,6 +99,51 @@ impl Subject for Current {
     fn is_named(&self) -> bool {
         self.flags & NAMED != 0
     }
+
+    #[inline(always)]
+    fn recall(&self, filter: &Filter) -> Option<u32> {
+        let (known, cgroup) = known(filter)?;
+        if known.cgroup == cgroup && known.state == filter.state {
+            Some(known.found)
+        } else {
+            None
+        }
+    }
+
+    #[inline(always)]
+    fn remember(&self, filter: &Filter, found: u32) {
+        if let Some((known, cgroup)) = known(filter) {
+            *known = Known {
+                cgroup,
+                state: filter.state,
+                found,
+            };
+        }
+    }
+}
+
+/// What the places say of a cgroup of version 2.
+#[repr(C)]
+pub struct Known {
+    /// Its id.
+    cgroup: u64,
+    /// The filter's state at the time.
+    state: u32,
+    /// Bits of `profiler_common::filter::verdict`.
+    found: u32,
+}
+
+/// Where that of the current cgroup is kept, and its id; None where the filter looks at others.
+#[inline(always)]
+fn known(filter: &Filter) -> Option<(&'static mut Known, u64)> {
+    if filter.flags & test::LOOKS_AT_V1 != 0 {
+        return None;
+    }
+    // SAFETY: has no preconditions.
+    let cgroup = unsafe { bpf_get_current_cgroup_id() };
+    let known = maps::PLACES.get_ptr_mut(cgroup as u32 & (PLACE_SLOTS - 1))?;
+    // SAFETY: per-CPU memory that only this program uses, which cannot interrupt itself.
+    Some((unsafe { &mut *known }, cgroup))
 }
 
 /// The id of a cgroup.

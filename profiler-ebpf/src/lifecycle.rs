@@ -14,7 +14,7 @@ use profiler_common::{
 };
 
 use crate::{
-    config, maps,
+    config, ended, maps,
     output::{self, Wake},
 };
 
@@ -113,16 +113,18 @@ fn retire(pid: u32, process: *mut Process, record: &mut Lifecycle, wake: Wake) {
     }
 }
 
-/// `sched_process_exec`: the process runs another program from now on.
+/// `sched_process_exec(task, old pid, binary)`: the process runs another program from now on. The thread that
+/// called exec has taken the id of the process; it may have had another.
 #[raw_tracepoint(tracepoint = "sched_process_exec")]
-pub fn exec(_ctx: RawTracePointContext) -> i32 {
+pub fn exec(ctx: RawTracePointContext) -> i32 {
     let pid = (bpf_get_current_pid_tgid() >> 32) as u32;
+    let tid: u32 = ctx.arg(1);
     // SAFETY: has no preconditions.
     let now = unsafe { bpf_ktime_get_ns() };
     match maps::PROCESSES.get_ptr_mut(pid) {
         Some(process) => {
             // SAFETY: a value of the map stays valid while the program runs.
-            let mut record = lifecycle(kind::EXEC, pid, pid, now, unsafe { &*process });
+            let mut record = lifecycle(kind::EXEC, pid, tid, now, unsafe { &*process });
             record.cpu = current_runtime();
             retire(pid, process, &mut record, Wake::Now);
         }
@@ -131,7 +133,7 @@ pub fn exec(_ctx: RawTracePointContext) -> i32 {
                 kind: kind::EXEC,
                 last: 0,
                 pid,
-                tid: pid,
+                tid,
                 left_out: 0,
                 time: now,
                 generation: 0,
@@ -172,6 +174,7 @@ pub fn exit(_ctx: RawTracePointContext) -> i32 {
     // SAFETY: a value of the map stays valid while the program runs.
     let mut record = lifecycle(kind::EXIT, pid, tid, now, unsafe { &*process });
     record.cpu = current_runtime();
+    ended::note(tid, record.generation);
     if live == 0 {
         record.last = 1;
         retire(pid, process, &mut record, Wake::WhenFilling);

@@ -12,6 +12,7 @@
 mod capture;
 mod cgroups;
 mod config;
+mod ended;
 mod filter;
 mod lifecycle;
 mod maps;
@@ -19,6 +20,7 @@ mod output;
 mod publish;
 mod sample;
 mod scratch;
+mod strangers;
 mod user_memory;
 
 #[cfg(not(test))]

@@ -11,7 +11,12 @@ use profiler_common::{
     shared,
 };
 
-use crate::scratch::{Capture, CgroupRecord, Clock, Scratch, ThreadEntry};
+use crate::{
+    ended::Ended,
+    filter::Known,
+    scratch::{Capture, CgroupRecord, Clock, Scratch, ThreadEntry},
+    strangers::Met,
+};
 
 /// Processes under profile, by process id. Written by user space, and by the fork, exec and exit
 /// tracepoints; the sampling path only looks up.
@@ -43,6 +48,15 @@ pub static CLOCK: PerCpuArray<Clock> = PerCpuArray::with_max_entries(1, 0);
 #[map]
 pub static THREADS: PerCpuArray<ThreadEntry> =
     PerCpuArray::with_max_entries(shared::THREAD_SLOTS, 0);
+
+/// Threads that have ended and are not freed yet.
+#[map]
+pub static ENDED: Array<Ended> = Array::with_max_entries(shared::ENDED_SLOTS, 0);
+
+/// Processes that were met and are not under profile: direct-mapped by process id, and shared by all CPUs, so
+/// that user space hears of each once.
+#[map]
+pub static STRANGERS: Array<Met> = Array::with_max_entries(shared::STRANGER_SLOTS, 0);
 
 /// Stacks that this CPU has sent: direct-mapped by id.
 #[map]
@@ -76,6 +90,10 @@ pub static FILTER: Array<Filter> = Array::with_max_entries(1, 0);
 /// The places and users of the filter, with the bits of `profiler_common::filter::verdict`.
 #[map]
 pub static MATCHES: HashMap<Key, u32> = HashMap::with_max_entries(1, 0);
+
+/// What the filter's places say of cgroups: direct-mapped by id.
+#[map]
+pub static PLACES: PerCpuArray<Known> = PerCpuArray::with_max_entries(shared::PLACE_SLOTS, 0);
 
 /// Where the news of a cgroup is put together.
 #[map]

@@ -26,6 +26,7 @@ use crate::{
     config, filter, maps,
     output::{self, Wake},
     scratch::{Scratch, ThreadEntry},
+    strangers,
     user_memory::UserMemory,
 };
 
@@ -160,6 +161,7 @@ pub fn sample(ctx: PerfEventContext) -> u32 {
         return 0;
     }
     let Some(process) = maps::PROCESSES.get_ptr_mut(pid) else {
+        strangers::meet(pid, now);
         return 0;
     };
     // SAFETY: a value of the map stays valid while the program runs. What user space and the

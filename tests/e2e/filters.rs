@@ -3,12 +3,13 @@
 #[path = "filters/roots.rs"]
 mod roots;
 
-use std::{collections::BTreeSet, path::Path, process::Command, thread, time::Duration};
+use std::{collections::BTreeSet, fs, path::Path, process::Command, thread, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use end_to_end::{
     cgroups::{self, Cgroup},
     check::{Failures, is_within},
+    containers::{self, Host},
     cpu::Recorder,
     environment::{Turn, skip},
     interpreters::{self, Interpreter},
@@ -73,9 +74,9 @@ fn profiled(stats: &Stats) -> BTreeSet<u32> {
 }
 
 /// Makes sure that the profile holds these processes, all of them with samples, and nothing of any other.
-fn holds_only(run: &Run, targets: &[&Target]) -> Result<()> {
+fn holds_only(run: &Run, pids: &[u32]) -> Result<()> {
     let stats = run.stats()?;
-    let wanted: BTreeSet<u32> = targets.iter().map(|target| target.pid()).collect();
+    let wanted: BTreeSet<u32> = pids.iter().copied().collect();
     let found: BTreeSet<u32> = stats.processes.iter().map(|process| process.pid).collect();
     ensure!(
         found == wanted,
@@ -174,12 +175,12 @@ fn cgroups_above_and_below() -> Result<()> {
     let newcomer = busy_in(&of_host()?, &late)?;
     let run = running.wait()?.succeeded()?;
     check(&run, recorder, &inner)?;
-    let mut wanted: Vec<&Target> = targets
+    let mut wanted: Vec<u32> = targets
         .iter()
         .filter(|(at, _)| inner(*at))
-        .map(|(_, target)| target)
+        .map(|(_, target)| target.pid())
         .collect();
-    wanted.push(&newcomer);
+    wanted.push(newcomer.pid());
     failures.expect("the filter", holds_only(&run, &wanted));
     failures.finish()
 }
@@ -210,7 +211,7 @@ fn version_1_controllers() -> Result<()> {
         .sampling(RATE_HZ, "3s")
         .run()?
         .succeeded()?;
-    holds_only(&run, &[&inside])?;
+    holds_only(&run, &[inside.pid()])?;
     let stats = run.stats()?;
     let kernel = recorder
         .finish()?
@@ -243,7 +244,7 @@ fn processes_that_move() -> Result<()> {
     }
     running.signal(libc::SIGINT)?;
     let run = running.wait()?.succeeded()?;
-    holds_only(&run, &[&target])?;
+    holds_only(&run, &[target.pid()])?;
     parts_agree(run.stats()?, &target, cgroup.cpu_s()?)
 }
 
@@ -295,7 +296,7 @@ fn users_and_names() -> Result<()> {
         let spent = changing.said("done")?;
         running.signal(libc::SIGINT)?;
         let run = running.wait()?.succeeded()?;
-        holds_only(&run, &[&changing])?;
+        holds_only(&run, &[changing.pid()])?;
         let profile = run.collapsed()?;
         let inside = profile.share_under(function);
         ensure!(inside > 0.98, "only {inside} in {function}: {profile:?}");
@@ -339,13 +340,56 @@ fn units_and_containers() -> Result<()> {
     thread::sleep(Duration::from_secs(1));
     running.signal(libc::SIGINT)?;
     let run = running.wait()?.succeeded()?;
-    holds_only(&run, &[&in_unit, &named, &in_container, &in_late])?;
+    holds_only(
+        &run,
+        &[&in_unit, &named, &in_container, &in_late].map(Target::pid),
+    )?;
     for waited in ["pyprof-l?te.service", &id[..12]] {
         ensure!(run.stderr.contains(waited), "{waited}: {}", run.stderr);
     }
     ensure!(!run.stderr.contains("nothing matched"), "{}", run.stderr);
     drop(unit);
     Ok(())
+}
+
+/// Makes sure that a container is let pass by its name, its id and its cgroup, and one that comes later by its name.
+#[test]
+fn containers_by_name_id_and_cgroup() -> Result<()> {
+    let (Some(_turn), Some(python)) = (Turn::take(), containers::interpreter()?) else {
+        return Ok(());
+    };
+    let mut host = Host::find(&python);
+    let web = host.start("pyprof-web", &python, "busy.py", &["5"])?;
+    let _outside = busy(&of_host()?)?;
+    let cgroup = fs::read_to_string(format!("/proc/{}/cgroup", web.pid))?;
+    let cgroup = cgroup
+        .lines()
+        .filter_map(|line| line.splitn(3, ':').nth(2))
+        .find(|path| path.contains(&web.id))
+        .context("no cgroup of the container's")?;
+    for arguments in [["--container", &web.id[..8]], ["--cgroup", cgroup]] {
+        let run = Profiler::new()
+            .args(arguments)
+            .sampling(RATE_HZ, "1s")
+            .run()?
+            .succeeded()?;
+        holds_only(&run, &[web.pid])?;
+    }
+    let mut running = Profiler::new()
+        .args(["--container", web.called(), "--container", "pyprof-l[a]te*"])
+        .args(["-r", &RATE_HZ.to_string()])
+        .start()?;
+    running.until_sampling()?;
+    let late = host.start("pyprof-later", &python, "busy.py", &["5"])?;
+    thread::sleep(Duration::from_secs(2));
+    running.signal(libc::SIGINT)?;
+    let run = running.wait()?.succeeded()?;
+    let mut wanted = vec![web.pid];
+    // Made by hand it has no name that anybody would tell.
+    wanted.extend(late.name.is_some().then_some(late.pid));
+    holds_only(&run, &wanted)?;
+    host.end(late)?;
+    host.end(web)
 }
 
 /// Makes sure that a filter that matches nothing says so, names what is near, and has an exit status of its own.

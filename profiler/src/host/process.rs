@@ -134,6 +134,14 @@ pub fn cpu_by_thread(pid: u32) -> Vec<(u32, u64)> {
         .collect()
 }
 
+/// CPU time of a process's main thread, in ns, as the scheduler accounts it; None where the process is gone.
+#[must_use]
+pub fn cpu_of_main_thread(pid: u32) -> Option<u64> {
+    let text = read(pid, "schedstat", 256);
+    let text = String::from_utf8_lossy(&text);
+    text.split_ascii_whitespace().next()?.parse().ok()
+}
+
 /// The process or thread id that was given out last: where it has not changed, nothing has been started.
 #[must_use]
 pub fn last_id() -> Option<u32> {

@@ -1,7 +1,7 @@
 //! The records that arrive from the kernel side, checked and typed.
 
 use profiler_common::record::{
-    Cgroup, Code, Lifecycle, Piece, Sample, Stack, StackFrame, Thread, kind,
+    Cgroup, Code, Final, Lifecycle, Piece, Sample, Stack, StackFrame, Stranger, Thread, kind,
 };
 use zerocopy::FromBytes;
 
@@ -26,6 +26,10 @@ pub enum Event<'a> {
     Thread(Thread),
     /// A cgroup was made, with this path.
     Cgroup(Cgroup, &'a [u8]),
+    /// A process that is not under profile was met.
+    Stranger(Stranger),
+    /// A thread of a process under profile is gone for good.
+    Final(Final),
 }
 
 /// The record is not one that the kernel side writes.
@@ -71,6 +75,8 @@ pub fn parse(bytes: &[u8]) -> Result<Event<'_>, Malformed> {
             let (cgroup, rest) = Cgroup::read_from_prefix(bytes).map_err(|_| Malformed)?;
             Ok(Event::Cgroup(cgroup, split(rest, cgroup.path_bytes)?.0))
         }
+        kind::STRANGER => fixed(bytes).map(Event::Stranger),
+        kind::FINAL => fixed(bytes).map(Event::Final),
         _ => Err(Malformed),
     }
 }

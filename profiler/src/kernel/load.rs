@@ -115,10 +115,11 @@ pub struct Kernel {
 
 const STAGES: [&str; shared::stage::COUNT as usize] = shared::stage::NAMES;
 const SAMPLE: &str = "sample";
-const TRACEPOINTS: [(&str, &str); 3] = [
+const TRACEPOINTS: [(&str, &str); 4] = [
     ("fork", "sched_process_fork"),
     ("exec", "sched_process_exec"),
     ("exit", "sched_process_exit"),
+    ("free", "sched_process_free"),
 ];
 const CGROUPS: (&str, &str) = ("cgroup_mkdir", "cgroup_mkdir");
 const RINGS: [&str; shared::MAX_RINGS as usize] = ["RING_0", "RING_1", "RING_2", "RING_3"];
@@ -165,7 +166,9 @@ impl Kernel {
             .override_global("TASK_TGID", &task.tgid, true)
             .override_global("TASK_PID", &task.pid, true)
             .override_global("TASK_SIGNAL", &task.signal, true)
-            .override_global("SIGNAL_LIVE", &task.live, true);
+            .override_global("SIGNAL_LIVE", &task.live, true)
+            .override_global("TASK_MM", &task.memory, true)
+            .override_global("MM_EXEC_VM", &task.executable_pages, true);
         filter.set(&mut loader);
         if options.filtered {
             loader.map_max_entries("MATCHES", MAX_MATCHES);
@@ -451,6 +454,8 @@ struct TaskOffsets {
     pid: u32,
     signal: u32,
     live: u32,
+    memory: u32,
+    executable_pages: u32,
 }
 
 impl TaskOffsets {
@@ -464,6 +469,8 @@ impl TaskOffsets {
             pid: task(&["pid"])?,
             signal: task(&["signal"])?,
             live: btf.offset("signal_struct", &["live"])?,
+            memory: task(&["mm"])?,
+            executable_pages: btf.offset("mm_struct", &["exec_vm"])?,
         })
     }
 }

@@ -154,6 +154,8 @@ pub enum Mark {
     NoInterpreter,
     /// The thread ran no Python code.
     NoFrame,
+    /// The thread ended before a sample met it: this is its CPU time.
+    NotSampled,
 }
 
 impl Mark {
@@ -167,6 +169,7 @@ impl Mark {
             Self::NoThreadState => "[native thread]".into(),
             Self::NoInterpreter => "[interpreter starting or ending]".into(),
             Self::NoFrame => "[no Python frame]".into(),
+            Self::NotSampled => "[ended before a sample]".into(),
         }
     }
 }

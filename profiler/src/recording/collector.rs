@@ -6,9 +6,10 @@ use std::{
 };
 
 use profiler_common::{
+    cpython::walk::Walk,
     outcome::Outcome,
     process::Process as KernelProcess,
-    record::{Cgroup, Lifecycle, Sample, Stack, StackFrame, Thread, kind, mark},
+    record::{Cgroup, Final, Lifecycle, Sample, Stack, StackFrame, Thread, kind, mark},
 };
 
 use super::{
@@ -25,6 +26,12 @@ use crate::{
     profile::ledger::Ledger,
     symbols::{live, store::Store},
 };
+
+/// A process that has used no more CPU time than this has done nothing yet but to start (ns).
+pub const YOUNG_NS: u64 = 50_000_000;
+
+/// How many final figures wait for the news of their threads' ends.
+const EARLY: usize = 1024;
 
 /// A process that is or was under profile, or could not be.
 #[derive(Debug)]
@@ -110,6 +117,11 @@ pub struct Activity {
     pub ended: Option<u64>,
     /// The counters, where the kernel side sent them at the end.
     pub counters: Option<Counters>,
+    /// Whether it ended with an exec.
+    pub execed: bool,
+    /// Whether it was ended by ourselves, while the process ran: then the counters are those of a moment before
+    /// the last sample.
+    pub replaced: bool,
 }
 
 /// A thread that has been seen.
@@ -127,7 +139,18 @@ pub struct SeenThread {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Notice {
     /// A process executes another program.
-    Exec(u32),
+    Exec {
+        /// Process id.
+        pid: u32,
+        /// CPU time of its one thread until then (ns).
+        cpu: u64,
+    },
+    /// A process that was registered has ended.
+    Ended(u32),
+    /// A process that is not registered was met, at this time (ns of the monotonic clock).
+    Stranger(u32, u64),
+    /// A sample in a registered process found no Python: what was registered may not be what is used.
+    Stateless(u32),
 }
 
 /// Samples with the same registration, thread and stack.
@@ -165,7 +188,7 @@ pub struct Collector {
     /// Records that could not be read.
     pub malformed: u64,
     by_generation: HashMap<u64, usize>,
-    /// The newest of each process id.
+    /// The newest of each process id that is or was under profile.
     by_pid: HashMap<u32, usize>,
     /// How many of the processes are or were under profile.
     pub profiled: usize,
@@ -173,6 +196,8 @@ pub struct Collector {
     interpreters: HashSet<Arc<Interpreter>>,
     /// Why a fork that found no room is not under profile.
     full: String,
+    /// Final figures of threads whose end has not been heard of.
+    early: Vec<Final>,
     /// Samples so far.
     pub samples: u64,
 }
@@ -191,8 +216,10 @@ impl Collector {
 
     /// Adds a process.
     pub fn track(&mut self, process: Tracked) {
-        self.profiled += usize::from(process.refused.is_none());
-        self.by_pid.insert(process.pid, self.processes.len());
+        if process.refused.is_none() {
+            self.profiled += 1;
+            self.by_pid.insert(process.pid, self.processes.len());
+        }
         if process.generation != 0 {
             self.by_generation
                 .insert(process.generation, self.processes.len());
@@ -244,18 +271,31 @@ impl Collector {
     /// Takes in one record.
     pub fn take(&mut self, record: &[u8]) -> Option<Notice> {
         match event::parse(record) {
-            Ok(Event::Sample(sample)) => self.sample(&sample),
+            Ok(Event::Sample(sample)) => return self.sample(&sample),
             Ok(Event::Stack(stack, frames)) => self.stack(&stack, frames),
             Ok(Event::Code(code, sections)) => self.store.add_code(&code, sections),
             Ok(Event::Piece(piece, bytes)) => self.store.add_piece(&piece, bytes),
             Ok(Event::Thread(thread)) => self.thread(&thread),
             Ok(Event::Fork(fork)) => self.fork(&fork),
-            Ok(Event::Exit(exit)) => self.exit(&exit),
+            Ok(Event::Exit(exit)) => {
+                self.exit(&exit);
+                return (exit.last == 1).then_some(Notice::Ended(exit.pid));
+            }
             Ok(Event::Exec(exec)) => {
                 if exec.generation != 0 {
                     self.end(&exec);
                 }
-                return Some(Notice::Exec(exec.pid));
+                // A child that was forked only to execute something else is not in the profile by itself: what
+                // it took to come to the exec is the first that its program took.
+                let is_brief = exec.taken == 0 && exec.cpu < YOUNG_NS;
+                return Some(Notice::Exec {
+                    pid: exec.pid,
+                    cpu: if is_brief { 0 } else { exec.cpu },
+                });
+            }
+            Ok(Event::Final(last)) => self.finish(&last),
+            Ok(Event::Stranger(stranger)) => {
+                return Some(Notice::Stranger(stranger.pid, stranger.time));
             }
             Ok(Event::Cgroup(cgroup, path)) => self.cgroups.push((cgroup, path.to_vec())),
             Err(event::Malformed) => self.malformed += 1,
@@ -263,13 +303,15 @@ impl Collector {
         None
     }
 
-    fn sample(&mut self, sample: &Sample) {
+    fn sample(&mut self, sample: &Sample) -> Option<Notice> {
         self.samples += 1;
         let activity = self.activity.entry(sample.generation).or_default();
         let Some(stack) = self.store.stack(sample.stack) else {
             activity.unknown_stack += 1;
-            return;
+            return None;
         };
+        let stateless =
+            stack.marks & (mark::NO_INTERPRETER | mark::NO_THREAD_STATE | mark::NO_FRAME) != 0;
         activity.delivered += 1;
         if stack.marks & (mark::CUT | mark::ROOT_LOST | mark::UNREADABLE) != 0 {
             activity.truncated += 1;
@@ -289,19 +331,61 @@ impl Collector {
         self.scale.sample(thread, met, self.period_ns, |stack, ns| {
             add_weight(tallies, thread, stack, ns);
         });
+        stateless.then_some(Notice::Stateless(sample.pid))
     }
 
-    /// Keeps what is over in a smaller form. To be called when all ring buffers have been read.
+    /// Begins the account of a thread: it has used `now` ns, of which all after `begin` belong to the start of
+    /// its interpreter.
+    pub fn begin(&mut self, thread: ThreadKey, begin: u64, now: u64) {
+        self.scale.begin(thread, now);
+        self.weigh_mark(thread, mark::NO_INTERPRETER, now.saturating_sub(begin));
+    }
+
+    /// Gives time without a sample to a stack that is nothing but a mark.
+    fn weigh_mark(&mut self, thread: ThreadKey, mark: u32, ns: u64) {
+        if ns == 0 {
+            return;
+        }
+        // The very stack that the kernel side sends where a sample finds no more than the mark.
+        let id = Walk::without_frames(mark, thread.0).id();
+        self.store.add_stack(thread.0, id, mark, 0, 0, &[]);
+        add_weight(&mut self.tallies, thread, id, ns);
+    }
+
+    /// Forgets all threads that ended: recording is over. Those that no sample has met have their time under a
+    /// mark.
+    pub fn close(&mut self) {
+        let mut unmet = Vec::new();
+        self.scale.close(|thread, ns| unmet.push((thread, ns)));
+        self.weigh_unmet(unmet);
+    }
+
+    fn weigh_unmet(&mut self, unmet: Vec<(ThreadKey, u64)>) {
+        for (thread, ns) in unmet {
+            self.weigh_mark(thread, mark::NOT_SAMPLED, ns);
+        }
+    }
+
+    /// Keeps what is over in a smaller form, and gives the time of threads that no sample has met to a mark. To be
+    /// called when all ring buffers have been read.
     pub fn tidy(&mut self) {
-        self.scale.tidy();
-        let Some(over) = self.past.due() else {
+        let mut unmet = Vec::new();
+        // The ring buffers have been read: whose end is not known now was lost.
+        self.early.clear();
+        self.scale.tidy(|thread, ns| unmet.push((thread, ns)));
+        self.weigh_unmet(unmet);
+        let Some(mut over) = self.past.due() else {
             return;
         };
         for thread in self.scale.threads() {
             // Its end was not heard of, but that of its process.
             if over.contains(&thread.0) {
-                self.settle(thread, None);
+                self.settle(thread, None, 0);
             }
+        }
+        // The final figures of their threads may still come: those wait for the next lot.
+        for generation in self.scale.generations() {
+            over.remove(&generation);
         }
         self.scale.forget(&over);
         let line_tables = over
@@ -333,6 +417,22 @@ impl Collector {
                 add_weight(tallies, thread, stack, ns);
             },
         );
+    }
+
+    /// Takes in what a thread that has ended used in all.
+    fn finish(&mut self, last: &Final) {
+        let (thread, tallies) = ((last.generation, last.tid), &mut self.tallies);
+        let more = self
+            .scale
+            .finish(thread, last.cpu, self.period_ns, |stack, ns| {
+                add_weight(tallies, thread, stack, ns);
+            });
+        match more {
+            Some(more) => self.activity.entry(last.generation).or_default().cpu_exited += more,
+            // The news of its end is in a ring buffer that is read after this one.
+            None if self.early.len() < EARLY => self.early.push(*last),
+            None => {}
+        }
     }
 
     fn stack(&mut self, stack: &Stack, frames: &[StackFrame]) {
@@ -423,15 +523,22 @@ impl Collector {
         } else {
             self.activity.entry(exit.generation).or_default().cpu_exited += exit.cpu;
         }
+        let is_of_it = |last: &Final| (last.generation, last.tid) == (exit.generation, exit.tid);
+        if let Some(at) = self.early.iter().position(is_of_it) {
+            let last = self.early.swap_remove(at);
+            self.finish(&last);
+        }
     }
 
     fn end(&mut self, record: &Lifecycle) {
-        if record.kind == kind::EXEC {
+        let execed = record.kind == kind::EXEC;
+        if execed {
             let left_out = record.left_out.into();
             self.settle((record.generation, record.tid), Some(record.cpu), left_out);
         }
         self.past.ended(record.generation);
         let activity = self.activity.entry(record.generation).or_default();
+        activity.execed = execed;
         activity.ended = Some(record.cpu);
         activity.counters = Some(Counters {
             taken: record.taken,
@@ -440,12 +547,38 @@ impl Collector {
         });
     }
 
+    /// Ends a registration whose process goes on under another: with its counters and the CPU time of its threads
+    /// so far (ns).
+    pub fn replace(&mut self, generation: u64, counters: Counters, threads: &[(u32, u64)]) {
+        for &(tid, ns) in threads {
+            self.settle((generation, tid), Some(ns), counters.left_out);
+        }
+        let activity = self.activity.entry(generation).or_default();
+        activity.replaced = true;
+        activity.ended = Some(threads.iter().map(|&(_, ns)| ns).sum());
+        activity.counters = Some(counters);
+    }
+
     /// Whether a registration has ended: its process has, or runs another program.
     #[must_use]
     pub fn has_ended(&self, generation: u64) -> bool {
         self.activity
             .get(&generation)
             .is_some_and(|activity| activity.ended.is_some())
+    }
+
+    /// Whether a process was forked only to execute something else.
+    #[must_use]
+    pub fn was_brief(&self, process: &Tracked) -> bool {
+        let activity = self.activity.get(&process.generation);
+        process.cpu_begin == 0
+            && activity.is_some_and(|activity| {
+                activity.execed
+                    && activity.ended.is_some_and(|cpu| cpu < YOUNG_NS)
+                    && activity
+                        .counters
+                        .is_some_and(|counters| counters.taken == 0)
+            })
     }
 
     /// The ledger of a registration.
@@ -464,6 +597,10 @@ impl Collector {
             if outcome != Outcome::Delivered {
                 ledger.lose(outcome, counters.outcomes[outcome as usize & 7]);
             }
+        }
+        if activity.is_some_and(|activity| activity.replaced) {
+            // What was under way when the counters were read has arrived since.
+            ledger.taken = ledger.taken.max(ledger.delivered + ledger.lost_total());
         }
         ledger
     }

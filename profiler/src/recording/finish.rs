@@ -51,10 +51,8 @@ pub fn profile(collector: &Collector, about: &About<'_>) -> Profile {
     let mut builder = Builder::new();
     let mut indices = HashMap::new();
     for process in &collector.processes {
-        let ledger = collector.ledger(process);
-        // A child that was forked only to execute something else is no Python process that ran.
-        let is_brief = process.cpu_begin == 0 && collector.has_ended(process.generation);
-        if process.refused.is_none() && ledger.taken == 0 && is_brief {
+        // No Python process that ran.
+        if process.refused.is_none() && collector.was_brief(process) {
             continue;
         }
         indices.insert(

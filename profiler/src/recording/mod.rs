@@ -340,8 +340,12 @@ impl Recording {
         let (collector, discovery) = (&mut self.collector, &mut self.discovery);
         let mut before = collector.processes.len();
         self.kernel.drain(|record| {
-            if let Some(Notice::Exec(pid)) = collector.take(record) {
-                discovery.execed(pid);
+            match collector.take(record) {
+                Some(Notice::Exec { pid, cpu }) => discovery.execed(pid, cpu),
+                Some(Notice::Ended(pid)) => discovery.ended(pid),
+                Some(Notice::Stranger(pid, time)) => discovery.met(pid, time),
+                Some(Notice::Stateless(pid)) => discovery.doubt(pid),
+                None => {}
             }
             for forked in &collector.processes[before..] {
                 discovery.forked(forked.pid);
@@ -399,6 +403,7 @@ impl Recording {
             self.collector
                 .settle(thread, runtimes.get(&thread).copied(), left_out);
         }
+        self.collector.close();
         if self.options.thread_names {
             Names::ask_all(&mut self.collector);
         }
@@ -432,11 +437,22 @@ fn look(
     (scope, mut selection): (&Scope, Option<&mut Selection>),
 ) -> Result<(), KernelError> {
     let mut outcome = Ok(());
-    discovery.run(Instant::now() + SLICE, |pid, found| {
+    discovery.run(Instant::now() + SLICE, |look| {
         if outcome.is_ok() {
             let sight = (scope, selection.as_deref_mut());
-            outcome = register::settle(registry, collector, sight, pid, found);
+            outcome = register::settle(registry, collector, sight, look);
         }
     });
     outcome
+}
+
+/// The clock that tells registrations apart, in ns: the kernel side takes it too.
+fn monotonic_ns() -> u64 {
+    let mut now = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: `now` is valid for writes; this clock exists on every Linux.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) };
+    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
 }

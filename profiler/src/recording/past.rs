@@ -36,17 +36,18 @@ impl Past {
         self.ending.push((generation, 0));
     }
 
-    /// All ring buffers have been read. The registrations that are to be put away, where it is time for a lot.
+    /// All ring buffers have been read. The registrations that can be put away, where it is time for a lot.
     pub fn due(&mut self) -> Option<HashSet<u64>> {
         for (_, times) in &mut self.ending {
             *times = times.saturating_add(1);
         }
-        let over = |(_, times): &(u64, u8)| *times >= LATER;
-        if self.ending.iter().filter(|one| over(one)).count() < LOT {
-            return None;
-        }
-        let over = self.ending.extract_if(.., |one| over(one));
-        Some(over.map(|(generation, _)| generation).collect())
+        let over: HashSet<u64> = self
+            .ending
+            .iter()
+            .filter(|(_, times)| *times >= LATER)
+            .map(|&(generation, _)| generation)
+            .collect();
+        (over.len() >= LOT).then_some(over)
     }
 
     /// Takes over what is known of these registrations; `line_tables` has the format of each one's line tables.
@@ -58,6 +59,8 @@ impl Past {
         tallies: &mut HashMap<(u64, u32, u64), Tally>,
         threads: &mut HashMap<(u64, u32), SeenThread>,
     ) {
+        self.ending
+            .retain(|(generation, _)| !over.contains(generation));
         let numbers = self.symbols.take(store, over, line_tables);
         let tallies = tallies.extract_if(|(generation, _, stack), _| {
             over.contains(generation) && numbers.contains_key(stack)
@@ -101,6 +104,13 @@ mod tests {
         let due = past.due().expect("a lot");
         assert_eq!(due.len(), LOT);
         assert!(!due.contains(&(1 << 32)));
+        past.take(
+            &due,
+            &HashMap::new(),
+            &mut Store::default(),
+            &mut HashMap::new(),
+            &mut HashMap::new(),
+        );
         assert_eq!(past.due(), None);
     }
 }

@@ -50,6 +50,7 @@ impl<'a> Resolver<'a> {
             (mark::NO_THREAD_STATE, Mark::NoThreadState),
             (mark::NO_INTERPRETER, Mark::NoInterpreter),
             (mark::NO_FRAME, Mark::NoFrame),
+            (mark::NOT_SAMPLED, Mark::NotSampled),
         ];
         for (bit, mark) in lost {
             if stack.marks & bit != 0 {

@@ -1,6 +1,7 @@
 //! Which processes are wanted: what a person asked for, made into the filter that the kernel side decides by, and
 //! kept up to date while cgroups and containers come.
 
+mod active;
 mod near;
 pub mod pattern;
 mod subject;
@@ -19,7 +20,8 @@ use profiler_common::{
 
 pub use self::near::Unmatched;
 use self::{
-    pattern::{CommPattern, ContainerPattern, UnitPattern},
+    active::{Active, Comparison},
+    pattern::{CommPattern, ContainerPattern, Senseless, UnitPattern},
     subject::FromProc,
     term::{Kind, Term},
 };
@@ -37,7 +39,7 @@ use crate::{
 
 /// How many names of users and processes are kept, to be told where nothing matches.
 const MOST_NAMES: usize = 1000;
-/// A place of version 1 is looked for in one controller's hierarchy: a container is in all of them alike.
+/// The number of version 2 in /proc/PID/cgroup.
 const V2: u32 = 0;
 
 /// Why there can be no such selection.
@@ -61,27 +63,7 @@ pub enum Error {
     Cgroups(#[from] io::Error),
     /// A value that can match nothing.
     #[error(transparent)]
-    Senseless(#[from] pattern::Senseless),
-}
-
-/// What a term is compared with.
-#[derive(Debug)]
-enum Comparison {
-    /// Numbers of hierarchies, and paths in them.
-    Paths(Vec<(u32, String)>),
-    Container(ContainerPattern),
-    Unit(UnitPattern),
-    User(u32),
-    Comm(CommPattern),
-}
-
-/// A term at work.
-#[derive(Debug)]
-struct Active {
-    term: Term,
-    comparison: Comparison,
-    /// Whether it has matched: a place that exists, or a Python process.
-    has_matched: bool,
+    Senseless(#[from] Senseless),
 }
 
 /// What is wanted.
@@ -94,7 +76,8 @@ pub struct Selection {
     matches: HashMap<Key, u32>,
     /// Of those matches that are cgroups: number of the hierarchy, and path.
     places: HashMap<Key, (u32, String)>,
-    /// By term and what of it was found: the version 1 hierarchy that it was found in first.
+    /// By term and what of it was found: the version 1 hierarchy that it was found in first. One is enough, since
+    /// runtimes put a container into all of them alike, and each is one look more for the kernel side.
     first_found: HashMap<(usize, String), u32>,
     /// What the kernel side does not know yet.
     changed: HashSet<Key>,
@@ -158,7 +141,6 @@ impl Selection {
     }
 
     fn add(&mut self, term: &Term) -> Result<(), Error> {
-        let senseless = || pattern::check(std::slice::from_ref(term)).err();
         let (bit, flags) = match (term.kind, term.exclude) {
             (Kind::User, false) => (verdict::INCLUDE, test::LOOKS_AT_USER | test::NEEDS_USER),
             (Kind::User, true) => (verdict::EXCLUDE, test::LOOKS_AT_USER),
@@ -184,15 +166,11 @@ impl Selection {
                 CommPattern::new(&term.text).map(Comparison::Comm)
             }
         };
-        match (comparison, senseless()) {
-            (Some(comparison), _) => self.terms.push(Active {
-                term: term.clone(),
-                comparison,
-                has_matched: false,
-            }),
-            (None, Some(error)) => return Err(error.into()),
-            (None, None) => {}
-        }
+        self.terms.push(Active {
+            term: term.clone(),
+            comparison: comparison.ok_or_else(|| Senseless::of(term, "it matches nothing"))?,
+            has_matched: false,
+        });
         Ok(())
     }
 
@@ -371,6 +349,9 @@ impl Selection {
     /// # Errors
     /// Where a map cannot be written.
     pub fn hand_over(&mut self, maps: &mut FilterMaps) -> Result<(), KernelError> {
+        if self.changed.is_empty() && !self.filter_changed {
+            return Ok(());
+        }
         // What is gone first, to make room.
         let mut changed: Vec<Key> = mem::take(&mut self.changed).into_iter().collect();
         changed.sort_by_key(|key| self.matches.contains_key(key));
@@ -381,10 +362,12 @@ impl Selection {
                 set?;
             }
         }
-        // Then the levels at which to look for them.
+        // Then the levels at which to look for them; and then that what was known is no longer so.
         if mem::take(&mut self.filter_changed) {
             maps.set(&self.filter)?;
         }
+        self.filter.state = self.filter.state.wrapping_add(1);
+        maps.set(&self.filter)?;
         Ok(())
     }
 
@@ -422,14 +405,7 @@ impl Selection {
             self.comms.insert(comm.clone());
         }
         for one in &mut self.terms {
-            one.has_matched |= match &one.comparison {
-                Comparison::User(user) => subject.user == Some(*user),
-                Comparison::Comm(pattern) => subject
-                    .comm
-                    .as_ref()
-                    .is_some_and(|comm| pattern.matches(comm)),
-                _ => false,
-            };
+            one.has_matched |= one.is_of(subject.user, subject.comm.as_deref());
         }
         filter::passes(&self.filter, &InMemory(&self.matches), &subject)
     }
@@ -502,39 +478,6 @@ impl Selection {
                 }
                 names.into_iter().collect()
             }
-        }
-    }
-}
-
-impl Active {
-    /// What of the term a cgroup is; None where it is nothing of it, or below what is.
-    fn means(
-        &self,
-        hierarchy: u32,
-        place: &Place,
-        names: &HashMap<String, String>,
-    ) -> Option<String> {
-        let above = || {
-            let (above, _) = place.path.rsplit_once('/')?;
-            Some(Labels::of_cgroup(above))
-        };
-        match &self.comparison {
-            Comparison::Paths(paths) => paths
-                .iter()
-                .any(|(number, path)| *number == hierarchy && *path == place.path)
-                .then(|| place.path.clone()),
-            Comparison::Container(pattern) => {
-                let container = Labels::of_cgroup(&place.path).container?;
-                let is_top = above()?.container.as_ref() != Some(&container);
-                let name = names.get(&container).map(String::as_str);
-                (is_top && pattern.matches(&container, name)).then_some(container)
-            }
-            Comparison::Unit(pattern) => {
-                let labels = Labels::of_cgroup(&place.path);
-                let unit = pattern.of(&place.path, &labels)?;
-                (above()?.unit.as_deref() != Some(unit)).then(|| unit.to_owned())
-            }
-            Comparison::User(_) | Comparison::Comm(_) => None,
         }
     }
 }

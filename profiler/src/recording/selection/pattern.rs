@@ -28,6 +28,14 @@ const UNITS: [&str; 11] = [
 #[error("{0}")]
 pub struct Senseless(String);
 
+impl Senseless {
+    /// A term, and what is wrong with it.
+    #[must_use]
+    pub fn of(term: &Term, why: &str) -> Self {
+        Self(format!("`{term}`: {why}"))
+    }
+}
+
 /// Checks what can be checked of terms without looking at the host.
 ///
 /// # Errors
@@ -35,31 +43,31 @@ pub struct Senseless(String);
 pub fn check(terms: &[Term]) -> Result<(), Senseless> {
     let mut comms = CommPatterns::default();
     for term in terms {
-        let senseless = |text: String| Err(Senseless(format!("`{term}`: {text}")));
+        let senseless = |why: &str| Err(Senseless::of(term, why));
         match term.kind {
             Kind::Cgroup if term.text.split('/').any(|part| part == "..") => {
-                return senseless("write the path without `..`".into());
+                return senseless("write the path without `..`");
             }
             Kind::Container | Kind::Unit => {
                 if let Err(error) = Pattern::new(&term.text) {
-                    return senseless(error.msg.into());
+                    return senseless(error.msg);
                 }
             }
             Kind::Comm => match comms.add(term.text.as_bytes(), term.exclude) {
                 Ok(()) => {}
                 Err(Refused::TooLong) => {
-                    return senseless(format!(
+                    return senseless(&format!(
                         "the kernel cuts the names of processes to {COMM_BYTES} bytes: cut it too, or write *"
                     ));
                 }
                 Err(Refused::TooMany) => {
-                    return senseless(format!("{MAX_COMMS} names are the most: write * or ?"));
+                    return senseless(&format!("{MAX_COMMS} names are the most: write * or ?"));
                 }
             },
             Kind::Cgroup | Kind::User => {}
         }
         if term.text.is_empty() {
-            return senseless("a value is missing".into());
+            return senseless("a value is missing");
         }
     }
     Ok(())
