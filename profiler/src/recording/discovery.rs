@@ -15,7 +15,7 @@ use crate::{
 
 /// How often /proc is looked through for processes that no event told of.
 const RESCAN: Duration = Duration::from_secs(1);
-/// The longest time between two looks at a process that has yet to map its libpython: 2^10 ms.
+/// The longest time between two looks at a process that has yet to show its interpreter: 2^10 ms.
 const SLOWEST: u32 = 10;
 
 /// Which processes are wanted.
@@ -151,11 +151,11 @@ impl Discovery {
             return;
         }
         match find(pid, &mut self.cache) {
-            Found::Starting => {
-                // 1 ms at first, then twice as long each time: the loader is quick unless the disk is slow.
-                let delay = Duration::from_millis(1 << attempt.min(SLOWEST));
-                self.pending.insert(pid, (now + delay, attempt + 1));
+            // A stripped 3.6 shows where its threads are only while one of them has the GIL.
+            Found::Python(one) if one.interpreters == 0 && attempt < SLOWEST => {
+                self.look_again(pid, now, attempt);
             }
+            Found::Starting => self.look_again(pid, now, attempt),
             Found::Gone => {}
             result => {
                 self.known.insert(pid);
@@ -170,5 +170,11 @@ impl Discovery {
                 }
             }
         }
+    }
+
+    fn look_again(&mut self, pid: u32, now: Instant, attempt: u32) {
+        // 1 ms at first, then twice as long each time: the loader is quick unless the disk is slow.
+        let delay = Duration::from_millis(1 << attempt.min(SLOWEST));
+        self.pending.insert(pid, (now + delay, attempt + 1));
     }
 }

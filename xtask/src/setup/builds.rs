@@ -250,8 +250,6 @@ impl Build {
         let library = whole.join(format!("lib/python{minor}{}", self.suffix));
         fs::create_dir_all(whole.join("bin"))?;
         fs::create_dir_all(whole.join("lib"))?;
-        fs::rename(source.join("Lib"), &library)?;
-        fs::create_dir(library.join("lib-dynload"))?;
         let executable = whole.join(format!("bin/python{minor}"));
         fs::rename(objects.join("python"), &executable)?;
         if self.also_static {
@@ -259,6 +257,8 @@ impl Build {
             let executable = whole.join(format!("bin/python{minor}-static"));
             fs::rename(objects.join("python"), executable)?;
         }
+        fs::rename(source.join("Lib"), &library)?;
+        fs::create_dir(library.join("lib-dynload"))?;
         let directory = self.directory();
         if let Some(parent) = directory.parent() {
             fs::create_dir_all(parent)?;
