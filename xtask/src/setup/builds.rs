@@ -78,7 +78,7 @@ struct Build {
     compiler: Option<&'static str>,
     /// What it appends to the library's directory: `t` without the GIL.
     suffix: &'static str,
-    /// Whether the executable is linked a second time, without any shared library.
+    /// Whether the executable is linked a second time, without any shared library and without symbols.
     also_static: bool,
 }
 
@@ -253,7 +253,7 @@ impl Build {
         let executable = whole.join(format!("bin/python{minor}"));
         fs::rename(objects.join("python"), &executable)?;
         if self.also_static {
-            make(&["python", "LDFLAGS=-static"])?;
+            make(&["python", "LDFLAGS=-static -s"])?;
             let executable = whole.join(format!("bin/python{minor}-static"));
             fs::rename(objects.join("python"), executable)?;
         }
