@@ -23,6 +23,12 @@ pub mod kind {
     pub const EXIT: u16 = 7;
     /// [`super::Thread`].
     pub const THREAD: u16 = 8;
+    /// [`super::Stranger`].
+    pub const STRANGER: u16 = 9;
+    /// [`super::Cgroup`], followed by its path.
+    pub const CGROUP: u16 = 10;
+    /// [`super::Final`].
+    pub const FINAL: u16 = 11;
 }
 
 /// Marks of a stack: what stands where frames are missing. They are part of the stack's identity.
@@ -39,6 +45,8 @@ pub mod mark {
     pub const NO_INTERPRETER: u32 = 1 << 4;
     /// The thread has a Python state but runs no Python frame.
     pub const NO_FRAME: u32 = 1 << 5;
+    /// Time of a thread that ended before a sample met it. No sample has this mark: user space makes it.
+    pub const NOT_SAMPLED: u32 = 1 << 6;
 }
 
 /// One sample: what is sent each time in the steady state. 56 bytes, 64 with the ring buffer's header.
@@ -59,7 +67,10 @@ pub struct Sample {
     /// The CPU it was taken on.
     pub cpu: u16,
     /// How many periods of the sampling event this firing stands for: more than 1 where it came late.
-    pub periods: u32,
+    pub periods: u16,
+    /// The lower bits of [`crate::process::Process::left_out`]: where they have changed since the thread's last
+    /// sample, it may have run meanwhile without being wanted.
+    pub left_out: u16,
     /// When (ns, CLOCK_MONOTONIC).
     pub time: u64,
     /// Which registration of the process ([`crate::process::Process::generation`]).
@@ -253,15 +264,17 @@ pub struct Lifecycle {
     pub last: u16,
     /// The process (the child, for FORK).
     pub pid: u32,
-    /// The thread that ended (EXIT), or the parent process (FORK).
+    /// The thread that ended (EXIT) or called exec, by the id that it had then (EXEC), or the parent process
+    /// (FORK).
     pub tid: u32,
-    /// Explicit padding.
-    pub padding: u32,
+    /// The lower bits of [`crate::process::Process::left_out`].
+    pub left_out: u32,
     /// When (ns, CLOCK_MONOTONIC).
     pub time: u64,
-    /// The registration of the process: of the child for FORK; 0 where it is not registered.
+    /// The registration of the process: of the child for FORK; 0 where it is not registered: for FORK, since
+    /// the map of processes is full.
     pub generation: u64,
-    /// For EXIT: CPU time of the thread (ns, `task->se.sum_exec_runtime`).
+    /// For EXIT and EXEC: CPU time of the thread (ns, `task->se.sum_exec_runtime`).
     pub cpu: u64,
     /// For EXEC and the last EXIT of a registered process: [`crate::process::Process::taken`].
     pub taken: u64,
@@ -300,6 +313,86 @@ pub struct Thread {
     pub comm: [u8; 16],
 }
 
+/// Bytes of a path in a [`Cgroup`] record at most: what the tracepoint has room for (`TRACE_CGROUP_PATH_LEN`,
+/// Linux include/linux/cgroup.h).
+pub const CGROUP_PATH_BYTES: usize = 1024;
+
+/// A cgroup was made; its path from the root of its hierarchy follows.
+#[repr(C)]
+#[cfg_attr(
+    feature = "user",
+    derive(
+        zerocopy::FromBytes,
+        zerocopy::IntoBytes,
+        zerocopy::Immutable,
+        zerocopy::KnownLayout
+    )
+)]
+#[derive(Clone, Copy, Debug)]
+pub struct Cgroup {
+    /// [`kind::CGROUP`].
+    pub kind: u16,
+    /// Explicit padding.
+    pub padding: u16,
+    /// The number of its hierarchy, as in /proc/PID/cgroup: 0 is version 2.
+    pub hierarchy: u32,
+    /// How far below the root it is.
+    pub level: u32,
+    /// Bytes of the path.
+    pub path_bytes: u32,
+    /// Its id: the inode number of its directory.
+    pub id: u64,
+}
+
+/// A process that uses CPU time and is not under profile: met for the first time, or with other code mapped
+/// than when it was met last.
+#[repr(C)]
+#[cfg_attr(
+    feature = "user",
+    derive(
+        zerocopy::FromBytes,
+        zerocopy::IntoBytes,
+        zerocopy::Immutable,
+        zerocopy::KnownLayout
+    )
+)]
+#[derive(Clone, Copy, Debug)]
+pub struct Stranger {
+    /// [`kind::STRANGER`].
+    pub kind: u16,
+    /// Explicit padding.
+    pub padding: u16,
+    /// Process id in the initial pid namespace.
+    pub pid: u32,
+    /// When (ns, CLOCK_MONOTONIC).
+    pub time: u64,
+}
+
+/// What a thread that has ended used in all: its end itself is reported before all of it is accounted.
+#[repr(C)]
+#[cfg_attr(
+    feature = "user",
+    derive(
+        zerocopy::FromBytes,
+        zerocopy::IntoBytes,
+        zerocopy::Immutable,
+        zerocopy::KnownLayout
+    )
+)]
+#[derive(Clone, Copy, Debug)]
+pub struct Final {
+    /// [`kind::FINAL`].
+    pub kind: u16,
+    /// Explicit padding.
+    pub padding: u16,
+    /// Thread id in the initial pid namespace.
+    pub tid: u32,
+    /// The registration of its process.
+    pub generation: u64,
+    /// Its CPU time (ns).
+    pub cpu: u64,
+}
+
 const _: () = assert!(size_of::<Sample>() == 56);
 const _: () = assert!(size_of::<Stack>() == 40);
 const _: () = assert!(size_of::<StackFrame>() == 24);
@@ -307,3 +400,6 @@ const _: () = assert!(size_of::<Code>() == 64);
 const _: () = assert!(size_of::<Piece>() == 32);
 const _: () = assert!(size_of::<Lifecycle>() == 112);
 const _: () = assert!(size_of::<Thread>() == 48);
+const _: () = assert!(size_of::<Cgroup>() == 24);
+const _: () = assert!(size_of::<Stranger>() == 16);
+const _: () = assert!(size_of::<Final>() == 24);

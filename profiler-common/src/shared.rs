@@ -4,20 +4,31 @@
 pub const MAX_RINGS: u32 = 4;
 /// Bytes of a ring buffer unless said otherwise: a power of two and a multiple of the page size.
 pub const DEFAULT_RING_BYTES: u32 = 1 << 20;
-/// Processes under profile at a time unless the loader sets it.
+/// Processes under profile at a time unless the loader, which knows the host, sets it.
 pub const DEFAULT_PROCESSES: u32 = 8192;
 /// Distinct interpreter builds on a host.
 pub const MAX_LAYOUTS: u32 = 256;
-/// Slots of the cache of thread states, per CPU.
+/// Slots of the cache of thread states, per CPU, unless the loader, which knows the host, sets it.
 pub const THREAD_SLOTS: u32 = 1024;
 /// Slots of the cache of stacks that were sent, per CPU.
 pub const STACK_SLOTS: u32 = 8192;
+/// Slots of the table of threads that have ended and are not freed yet.
+pub const ENDED_SLOTS: u32 = 8192;
+/// Slots of the table of processes that were met and are not under profile.
+pub const STRANGER_SLOTS: u32 = 8192;
+/// Slots of the cache of what a filter's places say of cgroups, per CPU.
+pub const PLACE_SLOTS: u32 = 1024;
 /// Slots of the cache of code objects that were sent, per CPU.
 pub const CODE_SLOTS: u32 = 16384;
 
 // The caches are indexed by masked hashes.
 const _: () = assert!(
-    THREAD_SLOTS.is_power_of_two() && STACK_SLOTS.is_power_of_two() && CODE_SLOTS.is_power_of_two()
+    THREAD_SLOTS.is_power_of_two()
+        && STACK_SLOTS.is_power_of_two()
+        && CODE_SLOTS.is_power_of_two()
+        && STRANGER_SLOTS.is_power_of_two()
+        && PLACE_SLOTS.is_power_of_two()
+        && ENDED_SLOTS.is_power_of_two()
 );
 
 /// The programs that follow the sampling program: indices in the map of stages.
@@ -43,8 +54,8 @@ pub mod stage {
 
 /// What is counted outside of any process.
 pub mod event {
-    /// A fork of a process under profile found no room in the map of processes.
-    pub const PROCESSES_FULL: u32 = 0;
+    /// A sample was lost on the kernel side, in whichever process.
+    pub const SAMPLE_LOST: u32 = 0;
     /// A record about a process (fork, exec, exit) or a thread found no room in the ring buffer.
     pub const LIFECYCLE_LOST: u32 = 1;
     /// How many there are.

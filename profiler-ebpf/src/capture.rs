@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Code objects that one program sends.
-const CODES_PER_CALL: u32 = 8;
+const CODES_PER_CALL: u32 = 16;
 /// Pieces that one program sends.
 const PIECES_PER_CALL: u32 = 32;
 
@@ -30,36 +30,61 @@ fn capture_buffer() -> Option<&'static mut Capture> {
     Some(unsafe { &mut *capture })
 }
 
+/// What [`capture_next`] and [`send_piece`] leave to do, as a number: a global function returns nothing else.
+mod turn {
+    /// The next.
+    pub const MORE: u32 = 0;
+    /// Pieces of the code object that was sent.
+    pub const PIECES: u32 = 1;
+    /// Nothing.
+    pub const DONE: u32 = 2;
+}
+
 /// Sends the next of the code objects that are missing.
 #[perf_event]
 pub fn capture(ctx: PerfEventContext) -> u32 {
-    let (Some((scratch, layout)), Some(buffer)) = (scratch(), capture_buffer()) else {
+    let mut left = turn::MORE;
+    for _ in 0..CODES_PER_CALL {
+        left = capture_next();
+        if left != turn::MORE {
+            break;
+        }
+    }
+    let Some((scratch, _)) = scratch() else {
         end(Outcome::Internal);
         return 0;
     };
-    for _ in 0..CODES_PER_CALL {
-        if scratch.missing_next.get() >= scratch.missing_count.get() {
-            go_on(&ctx, scratch, stage::FINISH);
-            return 0;
-        }
-        let next = scratch.missing_next.get() as usize;
-        scratch.missing_next.set(next as u32 + 1);
-        let index = scratch.missing[next & (MISSING_SLOTS - 1)];
-        if capture_one(scratch, layout, buffer, index) {
-            if scratch.calls < CAPTURE_UNTIL {
-                go_on(&ctx, scratch, stage::PIECES);
-                return 0;
-            }
+    let next = match left {
+        turn::DONE => stage::FINISH,
+        _ if scratch.calls >= CAPTURE_UNTIL => {
             scratch.incomplete = 1;
+            stage::FINISH
         }
-    }
-    if scratch.calls < CAPTURE_UNTIL {
-        go_on(&ctx, scratch, stage::CAPTURE);
-    } else {
-        scratch.incomplete = 1;
-        go_on(&ctx, scratch, stage::FINISH);
-    }
+        turn::PIECES => stage::PIECES,
+        _ => stage::CAPTURE,
+    };
+    go_on(&ctx, scratch, next);
     0
+}
+
+/// Sends one code object. A global function: see [`crate::sample::look_at_threads`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn capture_next() -> u32 {
+    let (Some((scratch, layout)), Some(buffer)) = (scratch(), capture_buffer()) else {
+        return turn::DONE;
+    };
+    if scratch.missing_next.get() >= scratch.missing_count.get() {
+        return turn::DONE;
+    }
+    let next = scratch.missing_next.get() as usize;
+    scratch.missing_next.set(next as u32 + 1);
+    let index = scratch.missing[next & (MISSING_SLOTS - 1)];
+    if capture_one(scratch, layout, buffer, index) {
+        turn::PIECES
+    } else {
+        turn::MORE
+    }
 }
 
 /// Sends one code object. Whether pieces of it are left to send.
@@ -192,62 +217,79 @@ fn smaller(one: u32, other: u32) -> u32 {
 /// Sends what of a code object did not fit in its first record.
 #[perf_event]
 pub fn pieces(ctx: PerfEventContext) -> u32 {
-    let (Some((scratch, _)), Some(buffer)) = (scratch(), capture_buffer()) else {
+    let mut left = turn::MORE;
+    for _ in 0..PIECES_PER_CALL {
+        left = send_piece();
+        if left != turn::MORE {
+            break;
+        }
+    }
+    let Some((scratch, _)) = scratch() else {
         end(Outcome::Internal);
         return 0;
     };
-    for _ in 0..PIECES_PER_CALL {
-        let pieces = &mut scratch.pieces;
-        let section = if pieces.sent[0] < pieces.bytes[0] {
-            section::NAME
-        } else if pieces.sent[1] < pieces.bytes[1] {
-            section::FILE
-        } else if pieces.sent[2] < pieces.bytes[2] {
-            section::TABLE
-        } else {
-            go_on(&ctx, scratch, stage::CAPTURE);
-            return 0;
-        };
-        let which = section as usize % 3;
-        let sent = pieces.sent[which];
-        let bytes = smaller(pieces.bytes[which] - sent, PIECE_BYTES as u32);
-        pieces.sent[which] = sent + bytes;
-        let data = (&raw mut buffer.piece_data).cast::<u8>();
-        // SAFETY: up to PIECE_BYTES bytes of the buffer for pieces.
-        if unsafe {
-            read_bytes(
-                data,
-                bytes,
-                PIECE_BYTES as u32,
-                pieces.address[which] + u64::from(sent),
-            )
-        }
-        .is_err()
-        {
-            // User space sees that bytes are missing.
-            continue;
-        }
-        buffer.piece = Piece {
-            kind: kind::PIECE,
-            section,
-            offset: sent,
-            generation: scratch.sample.generation,
-            key: pieces.key,
-            bytes,
-            padding: 0,
-        };
-        let record = (&raw const buffer.piece).cast::<u8>();
-        let length = size_of::<Piece>() as u64 + u64::from(smaller(bytes, PIECE_BYTES as u32));
-        // SAFETY: the piece's bytes lie right behind its header in the buffer.
-        if unsafe { output::send(record, length, Wake::WhenFilling) }.is_err() {
+    let next = match left {
+        turn::DONE => stage::CAPTURE,
+        _ if scratch.calls >= CAPTURE_UNTIL => {
             scratch.incomplete = 1;
+            stage::FINISH
         }
-    }
-    if scratch.calls < CAPTURE_UNTIL {
-        go_on(&ctx, scratch, stage::PIECES);
-    } else {
-        scratch.incomplete = 1;
-        go_on(&ctx, scratch, stage::FINISH);
-    }
+        _ => stage::PIECES,
+    };
+    go_on(&ctx, scratch, next);
     0
+}
+
+/// Sends one piece. A global function: see [`crate::sample::look_at_threads`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn send_piece() -> u32 {
+    let (Some((scratch, _)), Some(buffer)) = (scratch(), capture_buffer()) else {
+        return turn::DONE;
+    };
+    let pieces = &mut scratch.pieces;
+    let section = if pieces.sent[0] < pieces.bytes[0] {
+        section::NAME
+    } else if pieces.sent[1] < pieces.bytes[1] {
+        section::FILE
+    } else if pieces.sent[2] < pieces.bytes[2] {
+        section::TABLE
+    } else {
+        return turn::DONE;
+    };
+    let which = section as usize % 3;
+    let sent = pieces.sent[which];
+    let bytes = smaller(pieces.bytes[which] - sent, PIECE_BYTES as u32);
+    pieces.sent[which] = sent + bytes;
+    let data = (&raw mut buffer.piece_data).cast::<u8>();
+    // SAFETY: up to PIECE_BYTES bytes of the buffer for pieces.
+    if unsafe {
+        read_bytes(
+            data,
+            bytes,
+            PIECE_BYTES as u32,
+            pieces.address[which] + u64::from(sent),
+        )
+    }
+    .is_err()
+    {
+        // User space sees that bytes are missing.
+        return turn::MORE;
+    }
+    buffer.piece = Piece {
+        kind: kind::PIECE,
+        section,
+        offset: sent,
+        generation: scratch.sample.generation,
+        key: pieces.key,
+        bytes,
+        padding: 0,
+    };
+    let record = (&raw const buffer.piece).cast::<u8>();
+    let length = size_of::<Piece>() as u64 + u64::from(smaller(bytes, PIECE_BYTES as u32));
+    // SAFETY: the piece's bytes lie right behind its header in the buffer.
+    if unsafe { output::send(record, length, Wake::WhenFilling) }.is_err() {
+        scratch.incomplete = 1;
+    }
+    turn::MORE
 }

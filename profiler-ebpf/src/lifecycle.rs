@@ -8,25 +8,25 @@ use aya_ebpf::{
     programs::RawTracePointContext,
 };
 use profiler_common::{
-    process::{FOLLOW_CHILDREN, Process, STALE},
+    process::{FOLLOW_CHILDREN, NAMED, NAMES_CHILDREN, Process, STALE},
     record::{Lifecycle, kind},
     shared::event,
 };
 
 use crate::{
-    config, maps,
+    config, ended, maps,
     output::{self, Wake},
 };
 
 /// A word of kernel memory, 0 where it cannot be read.
 #[inline(always)]
-fn kernel_u64(base: u64, offset: u32) -> u64 {
+pub fn kernel_u64(base: u64, offset: u32) -> u64 {
     // SAFETY: the helper checks the address.
     unsafe { bpf_probe_read_kernel((base + u64::from(offset)) as *const u64) }.unwrap_or(0)
 }
 
 #[inline(always)]
-fn kernel_u32(base: u64, offset: u32) -> u32 {
+pub fn kernel_u32(base: u64, offset: u32) -> u32 {
     // SAFETY: the helper checks the address.
     unsafe { bpf_probe_read_kernel((base + u64::from(offset)) as *const u32) }.unwrap_or(0)
 }
@@ -64,9 +64,13 @@ pub fn fork(ctx: RawTracePointContext) -> i32 {
     child.generation = now;
     child.taken = 0;
     child.outcomes = [0; 8];
+    child.left_out = 0;
+    if child.flags & NAMES_CHILDREN == 0 {
+        child.flags &= !NAMED;
+    }
     if maps::PROCESSES.insert(pid, child, 0).is_err() {
-        output::count(event::PROCESSES_FULL);
-        return 0;
+        // Reported none the less, as a process that is not under profile: it is in the ledger, with the reason.
+        child.generation = 0;
     }
     report(
         &lifecycle(kind::FORK, pid, parent, now, &child),
@@ -82,7 +86,7 @@ fn lifecycle(kind: u16, pid: u32, tid: u32, time: u64, process: &Process) -> Lif
         last: 0,
         pid,
         tid,
-        padding: 0,
+        left_out: process.left_out as u32,
         time,
         generation: process.generation,
         cpu: 0,
@@ -102,22 +106,25 @@ fn retire(pid: u32, process: *mut Process, record: &mut Lifecycle, wake: Wake) {
     unsafe {
         record.taken = (*process).taken;
         record.outcomes = (*process).outcomes;
+        record.left_out = (*process).left_out as u32;
     }
     if report(record, wake) {
         let _ = maps::PROCESSES.remove(pid);
     }
 }
 
-/// `sched_process_exec`: the process runs another program from now on.
+/// `sched_process_exec(task, old pid, binary)`: the process runs another program from now on. The thread that
+/// called exec has taken the id of the process; it may have had another.
 #[raw_tracepoint(tracepoint = "sched_process_exec")]
-pub fn exec(_ctx: RawTracePointContext) -> i32 {
+pub fn exec(ctx: RawTracePointContext) -> i32 {
     let pid = (bpf_get_current_pid_tgid() >> 32) as u32;
+    let tid: u32 = ctx.arg(1);
     // SAFETY: has no preconditions.
     let now = unsafe { bpf_ktime_get_ns() };
     match maps::PROCESSES.get_ptr_mut(pid) {
         Some(process) => {
             // SAFETY: a value of the map stays valid while the program runs.
-            let mut record = lifecycle(kind::EXEC, pid, pid, now, unsafe { &*process });
+            let mut record = lifecycle(kind::EXEC, pid, tid, now, unsafe { &*process });
             record.cpu = current_runtime();
             retire(pid, process, &mut record, Wake::Now);
         }
@@ -126,8 +133,8 @@ pub fn exec(_ctx: RawTracePointContext) -> i32 {
                 kind: kind::EXEC,
                 last: 0,
                 pid,
-                tid: pid,
-                padding: 0,
+                tid,
+                left_out: 0,
                 time: now,
                 generation: 0,
                 cpu: current_runtime(),
@@ -167,6 +174,7 @@ pub fn exit(_ctx: RawTracePointContext) -> i32 {
     // SAFETY: a value of the map stays valid while the program runs.
     let mut record = lifecycle(kind::EXIT, pid, tid, now, unsafe { &*process });
     record.cpu = current_runtime();
+    ended::note(tid, record.generation);
     if live == 0 {
         record.last = 1;
         retire(pid, process, &mut record, Wake::WhenFilling);

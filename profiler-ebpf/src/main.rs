@@ -10,13 +10,17 @@
 #![feature(asm_experimental_arch)]
 
 mod capture;
+mod cgroups;
 mod config;
+mod ended;
+mod filter;
 mod lifecycle;
 mod maps;
 mod output;
 mod publish;
 mod sample;
 mod scratch;
+mod strangers;
 mod user_memory;
 
 #[cfg(not(test))]

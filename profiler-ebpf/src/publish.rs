@@ -17,6 +17,11 @@ use crate::{
     scratch::{MISSING_SLOTS, Scratch},
 };
 
+/// Frames that [`note_missing`] looks at.
+const FRAMES_PER_TURN: u32 = 16;
+
+const _: () = assert!(((LEAF_FRAMES + ROOT_FRAMES) as u32).is_multiple_of(FRAMES_PER_TURN));
+
 /// Sends the sample if its stack is known; else lists the code objects that must be sent before.
 #[perf_event]
 pub fn publish(ctx: PerfEventContext) -> u32 {
@@ -52,19 +57,46 @@ pub fn publish(ctx: PerfEventContext) -> u32 {
     scratch.incomplete = 0;
     scratch.pieces.sent = [0; 3];
     scratch.pieces.bytes = [0; 3];
-    for index in 0..(LEAF_FRAMES + ROOT_FRAMES) as u32 {
-        if index >= scratch.stack.leaf_frames + scratch.stack.root_frames {
+    for turn in 0..(LEAF_FRAMES + ROOT_FRAMES) as u32 / FRAMES_PER_TURN {
+        if note_missing(turn * FRAMES_PER_TURN) == 0 {
             break;
         }
-        note_if_missing(scratch, index);
     }
+    go_on_behind_noted(&ctx)
+}
+
+/// Sends what is missing, or the stack where nothing is.
+#[inline(always)]
+fn go_on_behind_noted(ctx: &PerfEventContext) -> u32 {
+    let Some((scratch, _)) = scratch() else {
+        end(Outcome::Internal);
+        return 0;
+    };
     let next = if scratch.missing_count.get() > 0 {
         stage::CAPTURE
     } else {
         stage::FINISH
     };
-    go_on(&ctx, scratch, next);
+    go_on(ctx, scratch, next);
     0
+}
+
+/// Notes which of the frames from `first` on have code objects to be sent; whether there are frames behind
+/// these. A global function: see [`crate::sample::look_at_threads`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn note_missing(first: u32) -> u32 {
+    let Some((scratch, _)) = scratch() else {
+        return 0;
+    };
+    for offset in 0..FRAMES_PER_TURN {
+        let index = first + offset;
+        if index >= scratch.stack.leaf_frames + scratch.stack.root_frames {
+            return 0;
+        }
+        note_if_missing(scratch, index);
+    }
+    1
 }
 
 /// Frame number `index` of those kept: first the leaf's, then the root's as they lie in their ring.

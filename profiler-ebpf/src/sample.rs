@@ -19,20 +19,25 @@ use profiler_common::{
     outcome::Outcome,
     process::{Process, STALE},
     record::{self, kind, mark},
-    shared::{THREAD_SLOTS, event, stage},
+    shared::{event, stage},
 };
 
 use crate::{
-    config, maps,
+    config, filter, maps,
     output::{self, Wake},
     scratch::{Scratch, ThreadEntry},
+    strangers,
     user_memory::UserMemory,
 };
 
 /// Thread states that one program looks at before it hands over to itself.
-const THREADS_PER_CALL: u32 = 256;
+const THREADS_PER_CALL: u32 = 1024;
+/// Of these, how many [`look_at_threads`] looks at.
+const THREADS_PER_TURN: u32 = 16;
 /// Frames that one program walks before it hands over to itself.
 const FRAMES_PER_CALL: u32 = 160;
+/// Of these, how many [`walk_frames`] walks.
+const FRAMES_PER_TURN: u32 = 8;
 
 /// How many tail calls a chain may have made and still go on to search, to walk, or to capture. The kernel
 /// allows 32 (`MAX_TAIL_CALL_CNT`, Linux include/linux/bpf.h; 33 from 5.16 on): what is left is for the
@@ -51,6 +56,8 @@ const _: () = assert!(CAPTURE_UNTIL + 3 < 32);
 
 /// How long a thread without Python state, or without the GIL, is not searched for again (ns).
 const RETRY_NS: u64 = 10_000_000;
+/// It is this many times as long where the search took long: among thousands of threads.
+const RETRY_RATIO: u64 = 256;
 
 /// The process of the current thread, if it is under profile.
 #[inline(always)]
@@ -78,6 +85,9 @@ pub fn end(outcome: Outcome) {
         // SAFETY: a value of the map stays valid while the program runs; counters are only added to.
         let counter = unsafe { &raw mut (*process).outcomes[outcome as usize & 7] };
         increment(counter);
+    }
+    if outcome != Outcome::Delivered {
+        output::count(event::SAMPLE_LOST);
     }
 }
 
@@ -151,12 +161,17 @@ pub fn sample(ctx: PerfEventContext) -> u32 {
         return 0;
     }
     let Some(process) = maps::PROCESSES.get_ptr_mut(pid) else {
+        strangers::meet(pid, now);
         return 0;
     };
     // SAFETY: a value of the map stays valid while the program runs. What user space and the
     // tracepoints change in it is single words.
     let process = unsafe { &mut *process };
     if process.flags & STALE != 0 {
+        return 0;
+    }
+    if config::FILTERED.load() != 0 && !filter::wants(process) {
+        increment(&raw mut process.left_out);
         return 0;
     }
     increment(&raw mut process.taken);
@@ -175,7 +190,12 @@ pub fn sample(ctx: PerfEventContext) -> u32 {
         kind: kind::SAMPLE,
         // SAFETY: has no preconditions.
         cpu: unsafe { bpf_get_smp_processor_id() } as u16,
-        periods,
+        periods: if periods > u32::from(u16::MAX) {
+            u16::MAX
+        } else {
+            periods as u16
+        },
+        left_out: process.left_out as u16,
         time: now,
         generation: process.generation,
         stack: 0,
@@ -232,7 +252,7 @@ pub fn sample(ctx: PerfEventContext) -> u32 {
 
 #[inline(always)]
 fn thread_entry(tid: u32) -> Option<&'static mut ThreadEntry> {
-    let entry = maps::THREADS.get_ptr_mut(tid & (THREAD_SLOTS - 1))?;
+    let entry = maps::THREADS.get_ptr_mut(tid & config::THREAD_MASK.load())?;
     // SAFETY: per-CPU memory that only the sampling programs use.
     Some(unsafe { &mut *entry })
 }
@@ -282,14 +302,30 @@ fn search(ctx: &PerfEventContext, scratch: &mut Scratch, layout: &Layout) {
     go_on(ctx, scratch, stage::PUBLISH);
 }
 
-/// Searches for the thread's state in the interpreters' lists.
-#[perf_event]
-pub fn find(ctx: PerfEventContext) -> u32 {
+/// What [`look_at_threads`] found, as a number: a global function returns nothing else.
+mod turn {
+    /// Nothing yet.
+    pub const MORE: u32 = 0;
+    /// The thread's state: its address is in the scratch memory, its contents in the window.
+    pub const FOUND: u32 = 1;
+    /// No thread state carries the id.
+    pub const NOT_FOUND: u32 = 2;
+    /// Memory could not be read.
+    pub const UNREADABLE: u32 = 3;
+}
+
+/// Looks at the next few thread states.
+///
+/// A global function, as the others that are called in a loop: the verifier looks at one by itself, once, and
+/// at a call of it not at all, where it walks each turn of a loop in the program itself. Kernels that do not
+/// know global functions (before 5.6) take it for a static one.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn look_at_threads() -> u32 {
     let Some((scratch, layout)) = scratch() else {
-        end(Outcome::Internal);
-        return 0;
+        return turn::UNREADABLE;
     };
-    for _ in 0..THREADS_PER_CALL {
+    for _ in 0..THREADS_PER_TURN {
         match threads::step(
             &UserMemory,
             layout,
@@ -299,32 +335,46 @@ pub fn find(ctx: PerfEventContext) -> u32 {
         ) {
             SearchStep::More => {}
             SearchStep::Found(state) => {
-                let alone = if state == scratch.search.candidate {
-                    scratch.search.alone
-                } else {
-                    0
-                };
-                remember(scratch, state, alone);
-                start_walk(&ctx, scratch, layout);
-                return 0;
+                if state != scratch.search.candidate {
+                    scratch.search.alone = 0;
+                }
+                scratch.search.candidate = state;
+                return turn::FOUND;
             }
-            SearchStep::NotFound => {
-                #[cfg(feature = "diagnostics")]
-                aya_log_ebpf::debug!(&ctx, "thread {} has no Python state", scratch.sample.tid);
-                remember(scratch, 0, 0);
-                stop(&ctx, scratch, mark::NO_THREAD_STATE);
-                return 0;
-            }
-            SearchStep::Unreadable => {
-                stop(&ctx, scratch, mark::UNREADABLE);
-                return 0;
-            }
+            SearchStep::NotFound => return turn::NOT_FOUND,
+            SearchStep::Unreadable => return turn::UNREADABLE,
         }
     }
-    if scratch.calls < FIND_UNTIL {
-        go_on(&ctx, scratch, stage::FIND);
-    } else {
-        stop(&ctx, scratch, mark::NO_THREAD_STATE);
+    turn::MORE
+}
+
+/// Searches for the thread's state in the interpreters' lists.
+#[perf_event]
+pub fn find(ctx: PerfEventContext) -> u32 {
+    let mut step = turn::MORE;
+    for _ in 0..THREADS_PER_CALL / THREADS_PER_TURN {
+        step = look_at_threads();
+        if step != turn::MORE {
+            break;
+        }
+    }
+    let Some((scratch, layout)) = scratch() else {
+        end(Outcome::Internal);
+        return 0;
+    };
+    match step {
+        turn::MORE if scratch.calls < FIND_UNTIL => go_on(&ctx, scratch, stage::FIND),
+        turn::FOUND => {
+            remember(scratch, scratch.search.candidate, scratch.search.alone);
+            start_walk(&ctx, scratch, layout);
+        }
+        turn::UNREADABLE => stop(&ctx, scratch, mark::UNREADABLE),
+        _ => {
+            #[cfg(feature = "diagnostics")]
+            aya_log_ebpf::debug!(&ctx, "thread {} has no Python state", scratch.sample.tid);
+            remember(scratch, 0, 0);
+            stop(&ctx, scratch, mark::NO_THREAD_STATE);
+        }
     }
     0
 }
@@ -332,12 +382,14 @@ pub fn find(ctx: PerfEventContext) -> u32 {
 /// Caches the thread's state, or that it has none; `alone` as in [`Remembered`].
 #[inline(always)]
 fn remember(scratch: &Scratch, state: u64, alone: u64) {
+    // SAFETY: has no preconditions.
+    let searched = unsafe { bpf_ktime_get_ns() } - scratch.sample.time;
     if let Some(entry) = thread_entry(scratch.sample.tid) {
         *entry = ThreadEntry {
             generation: scratch.sample.generation,
             remembered: Remembered { state, alone },
             main: 0,
-            retry: scratch.sample.time + RETRY_NS,
+            retry: scratch.sample.time + RETRY_NS + searched * RETRY_RATIO,
             tid: scratch.sample.tid,
             padding: 0,
         };
@@ -372,14 +424,14 @@ fn start_walk(ctx: &PerfEventContext, scratch: &mut Scratch, layout: &Layout) {
     go_on(ctx, scratch, stage::WALK);
 }
 
-/// Walks the thread's frames.
-#[perf_event]
-pub fn walk(ctx: PerfEventContext) -> u32 {
+/// Walks the next few frames; whether there are more. A global function: see [`look_at_threads`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn walk_frames() -> u32 {
     let Some((scratch, layout)) = scratch() else {
-        end(Outcome::Internal);
         return 0;
     };
-    for _ in 0..FRAMES_PER_CALL {
+    for _ in 0..FRAMES_PER_TURN {
         if !walk::step(
             &UserMemory,
             layout,
@@ -388,11 +440,29 @@ pub fn walk(ctx: PerfEventContext) -> u32 {
             &mut scratch.walk,
             &mut scratch.frames,
         ) {
-            go_on(&ctx, scratch, stage::PUBLISH);
             return 0;
         }
     }
-    if scratch.calls < WALK_UNTIL {
+    1
+}
+
+/// Walks the thread's frames.
+#[perf_event]
+pub fn walk(ctx: PerfEventContext) -> u32 {
+    let mut more = 1;
+    for _ in 0..FRAMES_PER_CALL / FRAMES_PER_TURN {
+        more = walk_frames();
+        if more == 0 {
+            break;
+        }
+    }
+    let Some((scratch, _)) = scratch() else {
+        end(Outcome::Internal);
+        return 0;
+    };
+    if more == 0 {
+        go_on(&ctx, scratch, stage::PUBLISH);
+    } else if scratch.calls < WALK_UNTIL {
         go_on(&ctx, scratch, stage::WALK);
     } else {
         scratch.walk.stop(mark::ROOT_LOST);

@@ -143,3 +143,12 @@ pub struct ThreadEntry {
     /// Explicit padding.
     pub padding: u32,
 }
+
+/// The news of a cgroup.
+#[repr(C)]
+pub struct CgroupRecord {
+    /// The header.
+    pub cgroup: record::Cgroup,
+    /// Its path.
+    pub path: [u8; record::CGROUP_PATH_BYTES],
+}

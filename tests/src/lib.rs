@@ -2,10 +2,14 @@
 //! it says against what is true.
 
 pub mod bpf;
+pub mod cgroups;
 pub mod check;
 pub mod collapsed;
+pub mod containers;
 pub mod cpu;
+pub mod embedding;
 pub mod environment;
+pub mod held;
 pub mod interpreters;
 pub mod profiler;
 pub mod speedscope;

@@ -1,49 +1,75 @@
-"""A parent with mostly idle children: argument 1 says how many. Each wakes ten times a second to do little.
+"""A parent with mostly idle children. Prints `ready` when all of them run.
 
-With a second argument there is one child more, which calls a function named after the time, `at_` and
-nanoseconds since boot, for a millisecond each: a profile tells from it when its samples were taken."""
+idle.py CHILDREN [--executed N] [--threads N] [--pause SECONDS] [--clock]
 
+Each child wakes every `--pause` seconds (a tenth by default) to do little. So many of them as `--executed` says are
+started anew, the others are forked. The children have `--threads` more threads in all, which wake as often.
+With `--clock` there is one child more, which is always busy: see clock.py."""
+
+import argparse
 import os
+import random
+import subprocess
 import sys
+import threading
 import time
 
-
-PARENT = os.getpid()
+from clock import clock
 
 
 def little_work():
     return sum(range(1000))
 
 
-def idle():
+def idle(parent, pause):
+    # Not all at the same time.
+    time.sleep(random.random() * pause)
     # The kernel gives orphans another parent: they end.
-    while os.getppid() == PARENT:
-        time.sleep(0.1)
+    while os.getppid() == parent:
         little_work()
+        time.sleep(pause)
 
 
-def until(end):
-    while time.monotonic_ns() < end:
-        pass
+def child(parent, pause, threads):
+    random.seed(os.getpid())
+    threading.stack_size(256 << 10)
+    for _ in range(threads):
+        threading.Thread(target=idle, args=(parent, pause), daemon=True).start()
+    idle(parent, pause)
+    os._exit(0)
 
 
-def clock():
-    millisecond = 1_000_000
-    while os.getppid() == PARENT:
-        now = time.monotonic_ns()
-        code = until.__code__.replace(co_name=f"at_{now}", co_qualname=f"at_{now}")
-        type(until)(code, globals())(now + millisecond)
-
-
-def start(function):
+def fork(function, *arguments):
     if os.fork() == 0:
-        function()
+        function(*arguments)
         os._exit(0)
 
 
-for _ in range(int(sys.argv[1])):
-    start(idle)
-if len(sys.argv) > 2:
-    start(clock)
+def execute(parent, pause, threads):
+    words = [sys.executable, __file__, "0", "--parent", str(parent), "--pause", str(pause), "--threads", str(threads)]
+    subprocess.Popen(words, stdin=subprocess.DEVNULL)
+
+
+parser = argparse.ArgumentParser()
+parser.add_argument("children", type=int)
+parser.add_argument("--executed", type=int, default=0)
+parser.add_argument("--threads", type=int, default=0)
+parser.add_argument("--pause", type=float, default=0.1)
+parser.add_argument("--clock", action="store_true")
+parser.add_argument("--parent", type=int, help="be a child of this process")
+flags = parser.parse_args()
+if flags.parent:
+    child(flags.parent, flags.pause, flags.threads)
+# Some children have many threads, the others none.
+GROUP = 30
+threads = flags.threads
+for number in range(flags.children):
+    group = min(threads, GROUP)
+    threads -= group
+    start = execute if number < flags.executed else lambda *arguments: fork(child, *arguments)
+    start(os.getpid(), flags.pause, group)
+if flags.clock:
+    fork(clock, os.getpid())
+print("ready", flush=True)
 while True:
     time.sleep(60)

@@ -2,6 +2,8 @@
 
 pub mod config;
 mod destination;
+pub mod filter;
+mod matching;
 pub mod parse;
 pub mod record;
 
@@ -9,6 +11,7 @@ use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 
+use self::filter::FilterFlags;
 use crate::{
     kernel::Clock,
     output::{Format, Group},
@@ -21,6 +24,12 @@ Examples:
   sudo pyprof-ebpf -p 1234 -d 10 -o slow.svg    one process, into a file of that name
   sudo pyprof-ebpf -s -- python3 script.py      a command and its children
   sudo pyprof-ebpf -p 1234 -d 10 -f pprof -o slow.pb.gz
+  sudo pyprof-ebpf --container 'web-*' -d 30s   all containers of these names, also those that start meanwhile
+  sudo pyprof-ebpf --unit shop --exclude-comm celery
+  sudo pyprof-ebpf --cgroup /kubepods --user 1000
+
+--cgroup, --container, --unit and --pid add up; --user and --comm narrow that down, or all Python processes where
+none of these is given; what is excluded is left out in any case.
 
 Exit status: 0 done, 1 failed, 2 wrong usage, 3 not permitted or the kernel cannot,
 4 nothing to profile was found; with a command after --, the command's own.";
@@ -72,6 +81,10 @@ pub struct RecordFlags {
     #[arg(short, long, help_heading = "Target")]
     pub subprocesses: bool,
 
+    /// What else is a target, and what is not.
+    #[command(flatten)]
+    pub filter: FilterFlags,
+
     /// Run this command and profile it
     #[arg(last = true, value_name = "COMMAND", help_heading = "Target")]
     pub command: Vec<OsString>,
@@ -97,6 +110,10 @@ pub struct RecordFlags {
     /// Size of the buffer between kernel and profiler, per CPU: a power of two, 4k to 64m
     #[arg(long, value_name = "SIZE", value_parser = parse::ring_size, default_value = "1m", hide_short_help = true, help_heading = "Recording")]
     pub ring_buffer: u32,
+
+    /// Processes under profile at a time [default: four times the threads that the host runs, at least 8192]
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=1 << 22), hide_short_help = true, help_heading = "Recording")]
+    pub max_processes: Option<u32>,
 
     /// Where to write; `-` is standard output [default: pyprof-<time>.svg]
     #[arg(short, long, value_name = "FILE", help_heading = "Output")]

@@ -1,6 +1,12 @@
 //! The host: which processes run, what they are called, what they may see.
 
+pub mod cgroup;
+pub mod containers;
+pub mod hierarchies;
 pub mod identity;
+pub mod labels;
 pub mod memory;
 pub mod permission;
 pub mod process;
+pub mod status;
+pub mod users;

@@ -8,7 +8,7 @@ use profiler_common::cpython::layout::Layout;
 use super::{
     check::check,
     debug_offsets,
-    elf::{Elf, Segment, Source},
+    elf::{Elf, Segment, Source, Table},
     landmarks::Landmarks,
     literal, table,
     version::PythonVersion,
@@ -111,10 +111,12 @@ pub fn analyse(source: &dyn Source) -> Analysis {
             .map(|bytes| (address, u64::MAX, bytes));
     }
     if runtime.is_none() && found.runtime.is_none() && found.current_thread.is_none() {
-        return if file.is_program && file.needs("libpython") {
+        return if !file.is_program {
+            Analysis::NotPython
+        } else if file.needs("libpython") {
             Analysis::LinksToPython
         } else {
-            Analysis::NotPython
+            unmarked(&file).map_or(Analysis::NotPython, Analysis::Refused)
         };
     }
     let answer = if !file.is_64 {
@@ -135,6 +137,26 @@ pub fn analyse(source: &dyn Source) -> Analysis {
             reason,
         }),
     }
+}
+
+/// A program into which an interpreter of 3.12 or older was linked, and of which the linker or `strip` has left no
+/// symbol that would tell where its structures lie. It is told by what it uses and says, to be refused.
+fn unmarked(file: &Elf<'_>) -> Option<Refusal> {
+    // Most programs are done with here: hardly another one uses both of these, which are in the module `posix`.
+    let symbols = file.symbols(Table::Dynamic)?;
+    if !["ctermid", "sched_rr_get_interval"]
+        .iter()
+        .all(|name| symbols.mentions(name))
+    {
+        return None;
+    }
+    let constants = file.section_bytes(".rodata", CONSTANTS_LIMIT)?;
+    memchr::memmem::find(&constants, b"PYTHONHASHSEED\0")?;
+    let version = literal::find(&constants, |version| version.major == 3).ok();
+    Some(Refusal {
+        version: version.map(|version| version.to_string()),
+        reason: "it has no symbols that tell where its interpreter's structures are: link it with -rdynamic, or leave its symbol table in place".to_owned(),
+    })
 }
 
 /// An interpreter that describes itself (3.13 and newer).

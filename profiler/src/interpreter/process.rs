@@ -5,12 +5,22 @@ use std::{collections::BTreeSet, io, sync::Arc};
 use profiler_common::cpython::layout::Layout;
 
 use super::{
-    cache::{Cache, Stamp},
+    cache::{Cache, FileId, Stamp},
     image::{Analysis, Image, Refusal, analyse},
     maps::Mapping,
-    target::Target,
+    target::{Located, Target},
     version::PythonVersion,
 };
+
+/// Whether the program that a process executes has nothing to do with Python: it contains none, and is not linked
+/// to one either. It may still load one by itself.
+#[must_use]
+pub fn executes_other(pid: u32, cache: &mut Cache) -> bool {
+    let Ok((file, identity)) = Target::new(pid).program() else {
+        return false;
+    };
+    analyse_once(&file, identity, cache).is_ok_and(|analysis| *analysis == Analysis::NotPython)
+}
 
 /// What was found in a process.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,7 +47,7 @@ pub enum Found {
 }
 
 /// An interpreter in a process. Addresses are those of the process; 0 where not known.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Interpreter {
     /// Its version.
     pub version: PythonVersion,
@@ -51,6 +61,8 @@ pub struct Interpreter {
     pub current_thread: u64,
     /// `PyCode_Type`.
     pub code_type: u64,
+    /// Others that run in the same process: version, file, and where their interpreters' list begins.
+    pub beside: Vec<(PythonVersion, String, u64)>,
 }
 
 /// A file with an interpreter at the place where it is mapped.
@@ -79,8 +91,9 @@ pub fn find(pid: u32, cache: &mut Cache) -> Found {
         Err(error) => return Found::Unreadable(error.to_string()),
     };
 
-    let mut candidates = Vec::new();
-    let mut refused = None;
+    let mut candidates: Vec<Candidate> = Vec::new();
+    let mut refused: Option<(Refusal, String)> = None;
+    let mut hidden: Option<(Refusal, String)> = None;
     let mut starting = false;
     // A library's text may be mapped in several pieces: its file is looked at once, and each place once.
     let mut places = BTreeSet::new();
@@ -89,7 +102,17 @@ pub fn find(pid: u32, cache: &mut Cache) -> Found {
         if idle.contains(&mapping.file) {
             continue;
         }
-        let analysis = analysis(&target, &mapping, cache);
+        let analysis = match analysis(&target, &mapping, cache) {
+            Ok(analysis) => analysis,
+            Err(error) => {
+                let path = target.path(&mapping);
+                if is_named_like_python(&path) {
+                    hidden.get_or_insert_with(|| (cannot_be_read(&error), path));
+                }
+                idle.insert(mapping.file);
+                continue;
+            }
+        };
         match &*analysis {
             Analysis::NotPython => {
                 idle.insert(mapping.file);
@@ -113,19 +136,31 @@ pub fn find(pid: u32, cache: &mut Cache) -> Found {
         }
     }
 
-    let best = candidates
+    // A process can have two, and use one: a program that contains an interpreter, and a library that it loads.
+    let mut images: Vec<(bool, &Candidate, &Image)> = candidates
         .iter()
-        .filter_map(|candidate| Some((candidate, candidate.image()?)))
-        .max_by_key(|(candidate, image)| {
-            (
+        .filter_map(|candidate| {
+            let image = candidate.image()?;
+            Some((
                 is_initialised(&target, candidate.bias, image),
-                !image.is_program,
-            )
-        });
-    if let Some((candidate, image)) = best {
-        return Found::Python(interpreter(&target, candidate, image));
+                candidate,
+                image,
+            ))
+        })
+        .collect();
+    images.sort_by_key(|&(is_initialised, _, image)| (!is_initialised, image.is_program));
+    if let Some((&(_, candidate, image), others)) = images.split_first() {
+        let beside = others
+            .iter()
+            .filter(|(is_initialised, ..)| *is_initialised)
+            .map(|(_, candidate, image)| {
+                let other = interpreter(&target, candidate, image, Vec::new());
+                (other.version, other.path, other.interpreters)
+            })
+            .collect();
+        return Found::Python(interpreter(&target, candidate, image, beside));
     }
-    match refused {
+    match refused.or(hidden) {
         Some((Refusal { version, reason }, path)) => Found::Refused {
             version,
             interpreter: Some(path),
@@ -141,19 +176,42 @@ fn is_gone(error: &io::Error) -> bool {
 }
 
 /// The analysis of a mapping's file: one look at its metadata where it is known.
-fn analysis(target: &Target, mapping: &Mapping, cache: &mut Cache) -> Arc<Analysis> {
-    let unreachable = || Arc::new(Analysis::NotPython);
-    let Ok(file) = target.locate(mapping) else {
-        return unreachable();
-    };
+fn analysis(target: &Target, mapping: &Mapping, cache: &mut Cache) -> io::Result<Arc<Analysis>> {
+    analyse_once(&target.locate(mapping)?, mapping.file, cache)
+}
+
+fn analyse_once(file: &Located, identity: FileId, cache: &mut Cache) -> io::Result<Arc<Analysis>> {
     let stamp = Stamp::of(&file.metadata);
-    if let Some(known) = cache.get(mapping.file, stamp) {
-        return known;
+    if let Some(known) = cache.get(identity, stamp) {
+        return Ok(known);
     }
-    let Ok(source) = file.open() else {
-        return unreachable();
-    };
-    cache.insert(mapping.file, stamp, analyse(&source))
+    Ok(cache.insert(identity, stamp, analyse(&file.open()?)))
+}
+
+/// Whether a file that cannot be read is likely to hold an interpreter. Whether it does is never decided by this: a
+/// process must only not pass for something else where the truth is out of reach.
+fn is_named_like_python(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    name.starts_with("python") || name.starts_with("libpython")
+}
+
+fn cannot_be_read(error: &io::Error) -> Refusal {
+    Refusal {
+        version: None,
+        reason: format!("the file of its interpreter cannot be read: {error}"),
+    }
+}
+
+impl Interpreter {
+    /// Whether it has been started in that process and has not ended.
+    #[must_use]
+    pub fn runs_in(&self, pid: u32) -> bool {
+        let target = Target::new(pid);
+        [self.interpreters, self.current_thread]
+            .into_iter()
+            .filter(|&address| address != 0)
+            .any(|address| target.word(address).is_some_and(|word| word != 0))
+    }
 }
 
 /// Whether the interpreter has been started: an image can be mapped twice, and be used once.
@@ -168,7 +226,12 @@ fn is_initialised(target: &Target, bias: u64, image: &Image) -> bool {
         })
 }
 
-fn interpreter(target: &Target, candidate: &Candidate, image: &Image) -> Interpreter {
+fn interpreter(
+    target: &Target,
+    candidate: &Candidate,
+    image: &Image,
+    beside: Vec<(PythonVersion, String, u64)>,
+) -> Interpreter {
     let place =
         |address: Option<u64>| address.map_or(0, |address| candidate.bias.wrapping_add(address));
     let current_thread = place(image.current_thread);
@@ -189,6 +252,7 @@ fn interpreter(target: &Target, candidate: &Candidate, image: &Image) -> Interpr
         interpreters,
         current_thread,
         code_type: if unused { 0 } else { code_type },
+        beside,
     }
 }
 

@@ -8,6 +8,7 @@ use std::{
 };
 
 use super::{
+    cache::FileId,
     elf::FileSource,
     maps::{self, Mapping},
 };
@@ -77,6 +78,23 @@ impl Target {
         Ok(Located { path, metadata })
     }
 
+    /// The program that it executes.
+    ///
+    /// # Errors
+    /// Where it cannot be reached, or there is none.
+    pub fn program(&self) -> io::Result<(Located, FileId)> {
+        let path = self.directory.join("exe");
+        let metadata = fs::metadata(&path)?;
+        if !metadata.is_file() {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        let identity = FileId {
+            device: (libc::major(metadata.dev()), libc::minor(metadata.dev())),
+            inode: metadata.ino(),
+        };
+        Ok((Located { path, metadata }, identity))
+    }
+
     fn by_path(&self, mapping: &Mapping) -> io::Result<(PathBuf, Metadata)> {
         let seen = self.path(mapping);
         let path = self
@@ -141,7 +159,7 @@ fn open(path: &Path) -> io::Result<File> {
 mod tests {
     use std::{ffi::CString, os::unix::ffi::OsStrExt, process};
 
-    use super::{super::cache::FileId, *};
+    use super::*;
 
     fn mapping(path: &Path, file: FileId) -> Mapping {
         let path = path.to_string_lossy().into_owned();

@@ -1,6 +1,8 @@
 //! The records that arrive from the kernel side, checked and typed.
 
-use profiler_common::record::{Code, Lifecycle, Piece, Sample, Stack, StackFrame, Thread, kind};
+use profiler_common::record::{
+    Cgroup, Code, Final, Lifecycle, Piece, Sample, Stack, StackFrame, Stranger, Thread, kind,
+};
 use zerocopy::FromBytes;
 
 /// One record. Byte slices are as long as the record says.
@@ -22,6 +24,12 @@ pub enum Event<'a> {
     Exit(Lifecycle),
     /// A thread was seen.
     Thread(Thread),
+    /// A cgroup was made, with this path.
+    Cgroup(Cgroup, &'a [u8]),
+    /// A process that is not under profile was met.
+    Stranger(Stranger),
+    /// A thread of a process under profile is gone for good.
+    Final(Final),
 }
 
 /// The record is not one that the kernel side writes.
@@ -63,6 +71,12 @@ pub fn parse(bytes: &[u8]) -> Result<Event<'_>, Malformed> {
         kind::EXEC => fixed(bytes).map(Event::Exec),
         kind::EXIT => fixed(bytes).map(Event::Exit),
         kind::THREAD => fixed(bytes).map(Event::Thread),
+        kind::CGROUP => {
+            let (cgroup, rest) = Cgroup::read_from_prefix(bytes).map_err(|_| Malformed)?;
+            Ok(Event::Cgroup(cgroup, split(rest, cgroup.path_bytes)?.0))
+        }
+        kind::STRANGER => fixed(bytes).map(Event::Stranger),
+        kind::FINAL => fixed(bytes).map(Event::Final),
         _ => Err(Malformed),
     }
 }

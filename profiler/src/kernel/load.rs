@@ -3,6 +3,7 @@
 use std::{
     io,
     os::fd::{AsRawFd, RawFd},
+    panic, thread,
 };
 
 use aya::{
@@ -13,12 +14,15 @@ use aya::{
         perf_event::{PerfEventScope, SamplePolicy},
     },
 };
-use profiler_common::{cpython::layout::Layout, process::Process, shared};
+use profiler_common::{filter::MAX_MATCHES, shared};
 
 use super::{
     Clock,
     btf::{Btf, BtfError},
+    capacity::Capacity,
+    filter::{FilterMaps, Offsets},
     perf,
+    registry::Registry,
     statistics::{RunTime, RunTimeStatistics},
 };
 
@@ -83,22 +87,25 @@ pub struct Options {
     pub rate_hz: u64,
     /// Bytes of each ring buffer: a power of two and a multiple of the page size.
     pub ring_bytes: u32,
+    /// Processes under profile at a time; None: as many as the host makes likely.
+    pub max_processes: Option<u32>,
     /// Whether to hear of each exec on the host.
     pub every_exec: bool,
     /// Whether to have the kernel count the programs' run time.
     pub count_run_time: bool,
+    /// Whether there is a filter: see [`Kernel::filter`].
+    pub filtered: bool,
 }
 
 /// The programs, loaded, and their maps.
 pub struct Kernel {
     programs: Ebpf,
-    processes: HashMap<MapData, u32, Process>,
-    layouts: Array<MapData, Layout>,
-    layout_count: u32,
+    registry: Registry,
     rings: Vec<RingBuf<MapData>>,
     events: PerCpuArray<MapData, u64>,
+    filter: FilterMaps,
     // Held for as long as the programs may run: the array of tail calls loses its entries with it.
-    _stages: ProgramArray<MapData>,
+    stages: ProgramArray<MapData>,
     _statistics: Option<RunTimeStatistics>,
     cpus: Vec<u32>,
     options: Options,
@@ -108,15 +115,18 @@ pub struct Kernel {
 
 const STAGES: [&str; shared::stage::COUNT as usize] = shared::stage::NAMES;
 const SAMPLE: &str = "sample";
-const TRACEPOINTS: [(&str, &str); 3] = [
+const TRACEPOINTS: [(&str, &str); 4] = [
     ("fork", "sched_process_fork"),
     ("exec", "sched_process_exec"),
     ("exit", "sched_process_exit"),
+    ("free", "sched_process_free"),
 ];
+const CGROUPS: (&str, &str) = ("cgroup_mkdir", "cgroup_mkdir");
 const RINGS: [&str; shared::MAX_RINGS as usize] = ["RING_0", "RING_1", "RING_2", "RING_3"];
 
 impl Kernel {
-    /// Loads programs and maps. Nothing runs before [`Self::follow_processes`] and [`Self::sample`].
+    /// Makes the maps, and begins to report processes that fork, exec and end. Nothing is sampled before
+    /// [`Self::sample`].
     ///
     /// # Errors
     /// Where the kernel lacks something or refuses.
@@ -126,9 +136,14 @@ impl Kernel {
         }
         let cpus = perf::online_cpus().map_err(KernelError::Cpus)?;
         let rings = shared::MAX_RINGS.min((cpus.len() as u32).next_power_of_two());
-        let task = TaskOffsets::of_kernel()?;
+        let capacity = Capacity::of_host(cpus.len(), options.max_processes);
         let period = period_ns(options.rate_hz);
-        let mut loader = EbpfLoader::new();
+        // aya reads the kernel's types too, unasked: at the same time.
+        let (mut loader, offsets) = thread::scope(|scope| {
+            let offsets = scope.spawn(|| offsets(options.filtered));
+            (EbpfLoader::new(), joined(offsets))
+        });
+        let (task, filter) = offsets?;
         // Nothing in the object is relocated against the kernel's types.
         loader
             .btf(None)
@@ -137,11 +152,13 @@ impl Kernel {
             u32::from(options.clock == Clock::CpuClock),
             u32::from(options.every_exec),
         );
+        let thread_mask = capacity.thread_slots - 1;
         let (ring_mask, wakeup) = (rings - 1, u64::from(options.ring_bytes / 4));
         loader
             .override_global("PERIOD_NS", &period, true)
             .override_global("WEIGH_BY_CLOCK", &by_clock, true)
             .override_global("RING_MASK", &ring_mask, true)
+            .override_global("THREAD_MASK", &thread_mask, true)
             .override_global("WAKEUP_BYTES", &wakeup, true)
             .override_global("REPORT_EVERY_EXEC", &every_exec, true)
             .override_global("TASK_THREAD_POINTER", &task.thread_pointer, true)
@@ -149,7 +166,13 @@ impl Kernel {
             .override_global("TASK_TGID", &task.tgid, true)
             .override_global("TASK_PID", &task.pid, true)
             .override_global("TASK_SIGNAL", &task.signal, true)
-            .override_global("SIGNAL_LIVE", &task.live, true);
+            .override_global("SIGNAL_LIVE", &task.live, true)
+            .override_global("TASK_MM", &task.memory, true)
+            .override_global("MM_EXEC_VM", &task.executable_pages, true);
+        filter.set(&mut loader);
+        if options.filtered {
+            loader.map_max_entries("MATCHES", MAX_MATCHES);
+        }
         for (index, name) in RINGS.iter().enumerate() {
             // A ring that no CPU writes to is as small as the kernel lets it be.
             let bytes = if (index as u32) < rings {
@@ -159,45 +182,41 @@ impl Kernel {
             };
             loader.map_max_entries(name, bytes);
         }
+        loader
+            .map_max_entries("PROCESSES", capacity.processes)
+            .map_max_entries("THREADS", capacity.thread_slots);
         let mut programs = loader.load(OBJECT)?;
         let statistics = if options.count_run_time {
             RunTimeStatistics::enable().ok()
         } else {
             None
         };
-        let mut stages = ProgramArray::try_from(take(&mut programs, "STAGES")?)?;
-        for (index, name) in STAGES.into_iter().enumerate() {
-            let program = perf_event(&mut programs, name)?;
+        for (name, tracepoint_name) in TRACEPOINTS {
+            let program = tracepoint(&mut programs, name)?;
             program
                 .load()
                 .map_err(|error| KernelError::Load { name, error })?;
-            let descriptor = program
-                .fd()
-                .map_err(|error| KernelError::Load { name, error })?;
-            stages.set(index as u32, descriptor, 0)?;
-        }
-        perf_event(&mut programs, SAMPLE)?
-            .load()
-            .map_err(|error| KernelError::Load {
-                name: SAMPLE,
-                error,
-            })?;
-        for (name, _) in TRACEPOINTS {
-            tracepoint(&mut programs, name)?
-                .load()
-                .map_err(|error| KernelError::Load { name, error })?;
+            program
+                .attach(tracepoint_name)
+                .map_err(|error| KernelError::Attach { name, error })?;
         }
         let rings = RINGS[..rings as usize]
             .iter()
             .map(|name| Ok(RingBuf::try_from(take(&mut programs, name)?)?))
             .collect::<Result<_, KernelError>>()?;
         Ok(Self {
-            processes: HashMap::try_from(take(&mut programs, "PROCESSES")?)?,
-            layouts: Array::try_from(take(&mut programs, "LAYOUTS")?)?,
-            layout_count: 0,
+            registry: Registry::new(
+                HashMap::try_from(take(&mut programs, "PROCESSES")?)?,
+                Array::try_from(take(&mut programs, "LAYOUTS")?)?,
+                capacity.processes,
+            ),
             rings,
             events: PerCpuArray::try_from(take(&mut programs, "EVENTS")?)?,
-            _stages: stages,
+            filter: FilterMaps::new(
+                Array::try_from(take(&mut programs, "FILTER")?)?,
+                HashMap::try_from(take(&mut programs, "MATCHES")?)?,
+            ),
+            stages: ProgramArray::try_from(take(&mut programs, "STAGES")?)?,
             _statistics: statistics,
             // None where the kernel side was built without its log.
             #[cfg(feature = "diagnostics")]
@@ -208,38 +227,43 @@ impl Kernel {
         })
     }
 
-    /// Begins to report processes that fork, exec and end.
+    /// Begins to report cgroups that are made.
     ///
     /// # Errors
-    /// Where a tracepoint cannot be attached to.
-    pub fn follow_processes(&mut self) -> Result<(), KernelError> {
-        for (name, tracepoint_name) in TRACEPOINTS {
-            tracepoint(&mut self.programs, name)?
-                .attach(tracepoint_name)
-                .map_err(|error| KernelError::Attach { name, error })?;
-        }
+    /// Where the kernel refuses.
+    pub fn follow_cgroups(&mut self) -> Result<(), KernelError> {
+        let (name, tracepoint_name) = CGROUPS;
+        let program = tracepoint(&mut self.programs, name)?;
+        program
+            .load()
+            .map_err(|error| KernelError::Load { name, error })?;
+        program
+            .attach(tracepoint_name)
+            .map_err(|error| KernelError::Attach { name, error })?;
         Ok(())
     }
 
-    /// Begins to sample on every CPU.
+    /// The filter, where there is one: until it is set nothing passes.
+    pub const fn filter(&mut self) -> &mut FilterMaps {
+        &mut self.filter
+    }
+
+    /// Begins to sample on every CPU. The kernel takes its time to verify the programs: `meanwhile` is called
+    /// again and again until that is done, or it says that it has nothing more to do.
     ///
     /// # Errors
-    /// Where the sampling event cannot be opened.
-    pub fn sample(&mut self) -> Result<(), KernelError> {
-        let policy = match self.options.clock {
-            // A fixed period on a fixed grid: weights are made of it.
-            Clock::CpuClock => SamplePolicy::Period(period_ns(self.options.rate_hz)),
-            Clock::Cycles => SamplePolicy::Frequency(self.options.rate_hz),
-        };
-        let program = perf_event(&mut self.programs, SAMPLE)?;
-        let clock = self.options.clock;
-        for &cpu in &self.cpus {
-            let scope = PerfEventScope::AllProcessesOneCpu { cpu };
-            program
-                .attach(clock.config(), scope, policy, false)
-                .map_err(|error| KernelError::Perf { cpu, clock, error })?;
-        }
-        Ok(())
+    /// Where the kernel refuses a program, or the sampling event cannot be opened.
+    pub fn sample(
+        &mut self,
+        mut meanwhile: impl FnMut(&mut Registry) -> bool,
+    ) -> Result<(), KernelError> {
+        let (programs, stages) = (&mut self.programs, &mut self.stages);
+        let (cpus, options) = (&self.cpus, &self.options);
+        thread::scope(|scope| {
+            let loading = scope.spawn(|| sample(programs, stages, cpus, options));
+            while !loading.is_finished() && meanwhile(&mut self.registry) {}
+            joined(loading)
+        })
     }
 
     /// Stops sampling and following; what is in the ring buffers can still be read.
@@ -296,43 +320,15 @@ impl Kernel {
         self.cpus.len()
     }
 
-    /// Makes a layout known to the programs and returns its index; None where there is no room.
-    ///
-    /// # Errors
-    /// Where the map cannot be written.
-    pub fn add_layout(&mut self, layout: &Layout) -> Result<Option<u32>, KernelError> {
-        if self.layout_count == shared::MAX_LAYOUTS {
-            return Ok(None);
-        }
-        self.layouts.set(self.layout_count, layout, 0)?;
-        self.layout_count += 1;
-        Ok(Some(self.layout_count - 1))
-    }
-
-    /// Puts a process under profile.
-    ///
-    /// # Errors
-    /// Where the map is full or cannot be written.
-    pub fn register(&mut self, pid: u32, process: &Process) -> Result<(), KernelError> {
-        Ok(self.processes.insert(pid, process, 0)?)
-    }
-
-    /// What the kernel side knows of a process; None where it is not under profile.
+    /// The processes under profile.
     #[must_use]
-    pub fn process(&self, pid: u32) -> Option<Process> {
-        self.processes.get(&pid, 0).ok()
+    pub fn registry(&self) -> &Registry {
+        &self.registry
     }
 
-    /// Takes a process out of the map.
-    pub fn forget(&mut self, pid: u32) {
-        // Not there any more is as good.
-        let _ = self.processes.remove(&pid);
-    }
-
-    /// All processes in the map.
-    #[must_use]
-    pub fn processes(&self) -> Vec<(u32, Process)> {
-        self.processes.iter().filter_map(Result::ok).collect()
+    /// The processes under profile, to be changed.
+    pub fn registry_mut(&mut self) -> &mut Registry {
+        &mut self.registry
     }
 
     /// Hands every record that has arrived to `handle`; how many there were.
@@ -367,6 +363,50 @@ impl Kernel {
     }
 }
 
+/// Loads the sampling programs, and attaches the first of them on every CPU.
+fn sample(
+    programs: &mut Ebpf,
+    stages: &mut ProgramArray<MapData>,
+    cpus: &[u32],
+    options: &Options,
+) -> Result<(), KernelError> {
+    for (index, name) in STAGES.into_iter().enumerate() {
+        let program = perf_event(programs, name)?;
+        program
+            .load()
+            .map_err(|error| KernelError::Load { name, error })?;
+        let descriptor = program
+            .fd()
+            .map_err(|error| KernelError::Load { name, error })?;
+        stages.set(index as u32, descriptor, 0)?;
+    }
+    let program = perf_event(programs, SAMPLE)?;
+    program.load().map_err(|error| KernelError::Load {
+        name: SAMPLE,
+        error,
+    })?;
+    let clock = options.clock;
+    let policy = match clock {
+        // A fixed period on a fixed grid: weights are made of it.
+        Clock::CpuClock => SamplePolicy::Period(period_ns(options.rate_hz)),
+        Clock::Cycles => SamplePolicy::Frequency(options.rate_hz),
+    };
+    for &cpu in cpus {
+        let scope = PerfEventScope::AllProcessesOneCpu { cpu };
+        program
+            .attach(clock.config(), scope, policy, false)
+            .map_err(|error| KernelError::Perf { cpu, clock, error })?;
+    }
+    Ok(())
+}
+
+/// What a thread returned; its panic goes on here.
+fn joined<T>(thread: thread::ScopedJoinHandle<'_, T>) -> T {
+    thread
+        .join()
+        .unwrap_or_else(|payload| panic::resume_unwind(payload))
+}
+
 /// The sampling period of a rate, in ns.
 ///
 /// Round rates are sampled 0.3 % slower than asked for: the scheduler's tick comes 100, 250, 300 or 1000
@@ -396,6 +436,17 @@ fn root_cause(error: &dyn std::error::Error) -> String {
         .to_owned()
 }
 
+/// Where fields lie in the running kernel's structures.
+fn offsets(filtered: bool) -> Result<(TaskOffsets, Offsets), BtfError> {
+    let btf = Btf::of_kernel()?;
+    let filter = if filtered {
+        Offsets::of(&btf)?
+    } else {
+        Offsets::default()
+    };
+    Ok((TaskOffsets::of(&btf)?, filter))
+}
+
 struct TaskOffsets {
     thread_pointer: u32,
     runtime: u32,
@@ -403,11 +454,12 @@ struct TaskOffsets {
     pid: u32,
     signal: u32,
     live: u32,
+    memory: u32,
+    executable_pages: u32,
 }
 
 impl TaskOffsets {
-    fn of_kernel() -> Result<Self, BtfError> {
-        let btf = Btf::of_kernel()?;
+    fn of(btf: &Btf) -> Result<Self, BtfError> {
         let task = |path: &[&str]| btf.offset("task_struct", path);
         Ok(Self {
             // x86-64: `thread_struct.fsbase`, which is what pthread_self() is.
@@ -417,6 +469,8 @@ impl TaskOffsets {
             pid: task(&["pid"])?,
             signal: task(&["signal"])?,
             live: btf.offset("signal_struct", &["live"])?,
+            memory: task(&["mm"])?,
+            executable_pages: btf.offset("mm_struct", &["exec_vm"])?,
         })
     }
 }

@@ -2,9 +2,12 @@
 //! the records in the ring buffers.
 
 pub mod btf;
+mod capacity;
 pub mod event;
+pub mod filter;
 mod load;
 mod perf;
+pub mod registry;
 mod statistics;
 
 pub use load::{Kernel, KernelError, Options, period_ns};

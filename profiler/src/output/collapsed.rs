@@ -13,6 +13,10 @@ use super::{Options, folded::Folded};
 pub(super) fn write(profile: &Profile, options: &Options, out: &mut dyn Write) -> io::Result<()> {
     let mut text = String::new();
     for line in Folded::new(profile, options).lines() {
+        if line.count == 0 {
+            // Time without a sample, as that of an interpreter's start.
+            continue;
+        }
         text.clear();
         for (depth, frame) in line.frames.iter().enumerate() {
             if depth > 0 {

@@ -77,7 +77,9 @@ pub(super) fn group(group: Group, process: &Process, thread: &Thread) -> String 
     }
 }
 
-/// The container's name or short id, or that the process is in none.
+/// The container's name or short id, or that the process is in none. That is a frame too: all of what ran outside of
+/// containers stands beside each of them, to compare. It does not say `host`, since a runtime that we do not know
+/// may have put it elsewhere.
 pub(super) fn container(process: &Process) -> String {
     match &process.container {
         Some(name) => visible(name),

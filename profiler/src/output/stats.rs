@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, io::Write, time::UNIX_EPOCH};
 
 use serde::Serialize;
 
-use crate::profile::{ledger::Ledger, model::Profile};
+use crate::{
+    host::labels::Runtime,
+    profile::{ledger::Ledger, model::Profile},
+};
 
 use super::Error;
 
@@ -49,8 +52,16 @@ struct Process<'a> {
     cmdline: &'a str,
     python: Option<&'a str>,
     interpreter: Option<&'a str>,
+    /// Name, or short id.
     container: Option<&'a str>,
+    container_id: Option<&'a str>,
+    runtime: Option<&'static str>,
+    container_pid: Option<u32>,
+    pod: Option<&'a str>,
     cgroup: Option<&'a str>,
+    unit: Option<&'a str>,
+    slice: Option<&'a str>,
+    user: Option<&'a str>,
     samples: Samples,
     /// What its samples weigh.
     sampled_s: f64,
@@ -94,7 +105,14 @@ pub fn write(profile: &Profile, out: &mut dyn Write) -> Result<(), Error> {
                 python: process.python.as_deref(),
                 interpreter: process.interpreter.as_deref(),
                 container: process.container.as_deref(),
+                container_id: process.labels.container.as_deref(),
+                runtime: process.labels.runtime.map(Runtime::name),
+                container_pid: process.container_pid,
+                pod: process.labels.pod.as_deref(),
                 cgroup: process.cgroup.as_deref(),
+                unit: process.labels.unit.as_deref(),
+                slice: process.labels.slice.as_deref(),
+                user: process.user.as_deref(),
                 samples: samples(&process.ledger),
                 sampled_s: seconds(weight),
                 cpu_s: process.cpu_ns.map(seconds),
@@ -129,7 +147,7 @@ fn seconds(ns: u64) -> f64 {
 mod tests {
     use serde_json::{Value, json};
 
-    use crate::output::testing::{example, hostile, hostile_names};
+    use crate::output::testing::{JOBS, example, hostile, hostile_names};
 
     use super::*;
 
@@ -162,11 +180,16 @@ mod tests {
             processes[1],
             json!({
                 "pid": 20, "ppid": 1, "comm": "job", "cmdline": "job app.py", "python": "3.8.18",
-                "interpreter": "/opt/python3.8", "container": "jobs", "cgroup": "/system.slice/web.service",
+                "interpreter": "/opt/python3.8", "container": "jobs", "container_id": JOBS, "runtime": "podman",
+                "container_pid": 1, "pod": "2fc932ce-fdcc-454b-97bd-aadfdeb4c340",
+                "cgroup": format!("/machine.slice/libpod-{JOBS}.scope"), "unit": null, "slice": "machine.slice",
+                "user": "www",
                 "samples": {"taken": 100, "delivered": 100, "lost": {}, "truncated": 100},
                 "sampled_s": 1.0, "cpu_s": 1.0, "status": "profiled",
             })
         );
+        assert_eq!(processes[0]["unit"], "web.service");
+        assert_eq!(processes[0]["container_id"], Value::Null);
         assert_eq!(processes[2]["status"], "Python 2.7 is not supported");
         assert_eq!(processes[2]["cpu_s"], Value::Null);
     }

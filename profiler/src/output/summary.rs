@@ -18,6 +18,8 @@ use super::{
 
 /// How many rows each table shows at most.
 const ROWS: usize = 10;
+/// The least width that a container's name is cut to: a short id fits.
+const CONTAINER_MIN: usize = 12;
 /// The least width that rows are cut to, in columns.
 const COLUMNS_MIN: usize = 60;
 
@@ -100,17 +102,27 @@ fn write_processes(profile: &Profile, columns: usize, out: &mut dyn Write) -> io
         return Ok(());
     }
     profiled.sort_by_key(|p| (Reverse(p.cpu_ns), Reverse(p.ledger.delivered), p.pid));
-    let mut rows =
-        vec![["pid", "CPU time", "samples", "lost", "Python", "command"].map(String::from)];
-    rows.extend(profiled.iter().take(ROWS).map(|process| {
-        [
+    let shown = &profiled[..profiled.len().min(ROWS)];
+    // Most hosts of one kind have no containers, or nothing else: a column of dashes is for neither.
+    let has_containers = shown.iter().any(|process| process.container.is_some());
+    let mut head = vec!["pid", "CPU time", "samples", "lost", "Python"];
+    head.extend(has_containers.then_some("container"));
+    head.push("command");
+    let mut rows: Vec<Vec<String>> = vec![head.into_iter().map(String::from).collect()];
+    rows.extend(shown.iter().map(|process| {
+        let mut row = vec![
             process.pid.to_string(),
             process.cpu_ns.map_or_else(|| "?".into(), time),
             count(process.ledger.delivered),
             count(process.ledger.lost_total()),
             process.python.clone().unwrap_or_else(|| "?".into()),
-            command(process).into(),
-        ]
+        ];
+        row.extend(has_containers.then(|| match &process.container {
+            Some(name) => for_terminal(name, CONTAINER_MIN.max(columns / 6)),
+            None => "-".into(),
+        }));
+        row.push(command(process).into());
+        row
     }));
     writeln!(
         out,
@@ -143,11 +155,39 @@ fn write_refused(profile: &Profile, columns: usize, out: &mut dyn Write) -> io::
             "processes could not be profiled"
         )
     )?;
-    for (process, reason) in refused.iter().take(ROWS) {
-        let row = format!("pid {} ({}): {reason}", process.pid, process.comm);
+    let mut reasons: Vec<(&str, Vec<&Process>)> = Vec::new();
+    for (process, reason) in refused {
+        match reasons.iter_mut().find(|(known, _)| *known == reason) {
+            Some((_, processes)) => processes.push(process),
+            None => reasons.push((reason, vec![process])),
+        }
+    }
+    for (reason, processes) in reasons.iter().take(ROWS) {
+        let row = format!("{}: {reason}", who(processes));
         writeln!(out, "  {}", for_terminal(&row, columns.max(160) - 2))?;
     }
-    write_more(refused.len(), out)
+    write_more(reasons.len(), out)
+}
+
+/// Some processes of a kind.
+fn who(processes: &[&Process]) -> String {
+    /// How many of them are named.
+    const NAMED: usize = 3;
+    let mut names: Vec<String> = processes
+        .iter()
+        .take(NAMED)
+        .map(|process| {
+            let place = match &process.container {
+                Some(name) => format!(" in container {name}"),
+                None => String::new(),
+            };
+            format!("pid {} ({}{place})", process.pid, process.comm)
+        })
+        .collect();
+    if processes.len() > NAMED {
+        names.push(format!("{} more", count((processes.len() - NAMED) as u64)));
+    }
+    names.join(", ")
 }
 
 fn write_ledger(profile: &Profile, out: &mut dyn Write) -> io::Result<()> {
@@ -244,26 +284,30 @@ fn command(process: &Process) -> &str {
 }
 
 /// Writes rows in columns: numbers to the right, the last column to the left and cut to what is left of the width.
-fn write_table<const N: usize>(
-    rows: &[[String; N]],
+fn write_table(
+    rows: &[impl AsRef<[String]>],
     columns: usize,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    let mut widths = [0; N];
+    let mut widths = Vec::new();
     for row in rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.width());
+        widths.resize(row.as_ref().len(), 0);
+        for (width, cell) in widths.iter_mut().zip(row.as_ref()) {
+            *width = cell.width().max(*width);
         }
     }
     for row in rows {
+        let Some((last, row)) = row.as_ref().split_last() else {
+            continue;
+        };
         let mut used = 0;
-        for (cell, width) in row[..N - 1].iter().zip(widths) {
+        for (cell, width) in row.iter().zip(&widths) {
             // Not `{:>width$}`: that counts characters, and µ and … may differ from columns.
             let indent = width - cell.width() + 2;
             write!(out, "{:indent$}{cell}", "")?;
             used += width + 2;
         }
-        let last = for_terminal(&row[N - 1], columns.saturating_sub(used + 2).max(20));
+        let last = for_terminal(last, columns.saturating_sub(used + 2).max(20));
         writeln!(out, "  {last}")?;
     }
     Ok(())
@@ -321,9 +365,9 @@ Hottest functions, of 1.90 s of CPU time
   100 ms   5.3 %  100 ms    5.3 %  decode (json/decoder.py:30)
 
 2 processes profiled
-  pid  CPU time  samples  lost  Python  command
-   20    1.00 s      100     0  3.8.18  job app.py
-   10    1.00 s       90    10  3.12.1  web app.py
+  pid  CPU time  samples  lost  Python  container  command
+   20    1.00 s      100     0  3.8.18       jobs  job app.py
+   10    1.00 s       90    10  3.12.1          -  web app.py
 
 1 process could not be profiled
   pid 30 (old): Python 2.7 is not supported
@@ -350,6 +394,27 @@ Wrote my profile.svg
         profile.ledger.taken = 3;
         let text = summary(&profile, None, 80);
         assert!(text.contains("0 delivered and 0 lost of 3 taken"), "{text}");
+    }
+
+    /// Makes sure that many processes with the same reason are one line, which names some and counts the rest.
+    #[test]
+    fn a_reason_is_said_once() {
+        let mut profile = example();
+        let refused: Vec<_> = (30..35)
+            .map(|pid| Process {
+                pid,
+                ..profile.processes[2].clone()
+            })
+            .collect();
+        profile.processes.truncate(2);
+        profile.processes.extend(refused);
+        let text = summary(&profile, None, 80);
+        assert!(
+            text.contains(
+                "5 processes could not be profiled\n  pid 30 (old), pid 31 (old), pid 32 (old), 2 more: Python 2.7 is"
+            ),
+            "{text}"
+        );
     }
 
     /// Makes sure that long tables are cut and say by how much.

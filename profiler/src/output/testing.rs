@@ -4,11 +4,17 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use profiler_common::outcome::Outcome;
 
-use crate::profile::{
-    builder::Builder,
-    ledger::Ledger,
-    model::{Frame, Function, Location, Mark, Process, Profile, Recording, Thread},
+use crate::{
+    host::labels::{Labels, Runtime},
+    profile::{
+        builder::Builder,
+        ledger::Ledger,
+        model::{Frame, Function, Location, Mark, Process, Profile, Recording, Thread},
+    },
 };
+
+/// The id of the container `jobs`.
+pub(super) const JOBS: &str = "9ec39b91f3d70e1beff50a308f77067065ea6be0d91a3378375056cd4422cf3d";
 
 /// Names that would break a format that did not escape them.
 pub(super) fn hostile_names() -> Vec<String> {
@@ -77,6 +83,13 @@ pub(super) fn process(pid: u32, comm: &str) -> Process {
         interpreter: Some("/usr/lib/libpython3.12.so.1.0".into()),
         cgroup: Some("/system.slice/web.service".into()),
         container: None,
+        labels: Labels {
+            unit: Some("web.service".into()),
+            slice: Some("system.slice".into()),
+            ..Labels::default()
+        },
+        container_pid: None,
+        user: Some("www".into()),
         cpu_ns: Some(1_000_000_000),
         refused: None,
         ledger: Ledger::default(),
@@ -107,6 +120,15 @@ pub(super) fn example() -> Profile {
             truncated: 100,
         },
         container: Some("jobs".into()),
+        labels: Labels {
+            container: Some(JOBS.into()),
+            runtime: Some(Runtime::Podman),
+            pod: Some("2fc932ce-fdcc-454b-97bd-aadfdeb4c340".into()),
+            slice: Some("machine.slice".into()),
+            unit: None,
+        },
+        container_pid: Some(1),
+        cgroup: Some(format!("/machine.slice/libpod-{JOBS}.scope")),
         python: Some("3.8.18".into()),
         interpreter: Some("/opt/python3.8".into()),
         ..process(20, "job")
@@ -163,6 +185,14 @@ pub(super) fn hostile(names: &[String]) -> Profile {
             command_line: name.clone(),
             container: Some(name.clone()),
             cgroup: Some(name.clone()),
+            labels: Labels {
+                container: Some(name.clone()),
+                runtime: Some(Runtime::Lxc),
+                pod: Some(name.clone()),
+                unit: Some(name.clone()),
+                slice: Some(name.clone()),
+            },
+            user: Some(name.clone()),
             interpreter: Some(name.clone()),
             ledger: Ledger {
                 taken: 2,

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::SystemTime};
 
 use super::ledger::Ledger;
+use crate::host::labels::Labels;
 
 /// A finished recording. Indices (`usize`) point into the vectors of this structure.
 #[derive(Clone, Debug)]
@@ -71,6 +72,12 @@ pub struct Process {
     pub cgroup: Option<String>,
     /// Container name or short id, where it is in one.
     pub container: Option<String>,
+    /// What the cgroup tells: the container's full id and runtime, pod, unit, slice.
+    pub labels: Labels,
+    /// Process id in its own PID namespace, where that is another than the profiler's.
+    pub container_pid: Option<u32>,
+    /// The user that it ran as: name, or number where the host has none.
+    pub user: Option<String>,
     /// CPU time that the kernel accounted to it while profiled, in ns; None where unknown.
     pub cpu_ns: Option<u64>,
     /// Why it could not be profiled; None: it was.
@@ -147,6 +154,8 @@ pub enum Mark {
     NoInterpreter,
     /// The thread ran no Python code.
     NoFrame,
+    /// The thread ended before a sample met it: this is its CPU time.
+    NotSampled,
 }
 
 impl Mark {
@@ -160,6 +169,7 @@ impl Mark {
             Self::NoThreadState => "[native thread]".into(),
             Self::NoInterpreter => "[interpreter starting or ending]".into(),
             Self::NoFrame => "[no Python frame]".into(),
+            Self::NotSampled => "[ended before a sample]".into(),
         }
     }
 }

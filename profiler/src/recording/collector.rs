@@ -1,21 +1,34 @@
 //! Takes in the records of the kernel side and keeps count, process by process.
 
-use std::{collections::HashMap, sync::Arc};
-
-use profiler_common::{
-    outcome::Outcome,
-    process::Process as KernelProcess,
-    record::{Lifecycle, Sample, Stack, StackFrame, Thread, kind, mark},
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
 };
 
-use super::weigh::{Scale, ThreadKey};
+use profiler_common::{
+    cpython::walk::Walk,
+    outcome::Outcome,
+    process::Process as KernelProcess,
+    record::{Cgroup, Final, Lifecycle, Sample, Stack, StackFrame, Thread, kind, mark},
+};
+
+use super::weigh::{Met, Scale, ThreadKey};
 use crate::{
-    host::process::Description,
+    host::{
+        process::{Description, cpu_by_thread},
+        status::Status,
+    },
     interpreter::process::Interpreter,
     kernel::event::{self, Event},
     profile::ledger::Ledger,
-    symbols::{live, store::Store},
+    symbols::{ended::Ended, live, store::Store},
 };
+
+/// A process that has used no more CPU time than this has done nothing yet but to start (ns).
+pub const YOUNG_NS: u64 = 50_000_000;
+
+/// How many final figures wait for the news of their threads' ends.
+const EARLY: usize = 1024;
 
 /// A process that is or was under profile, or could not be.
 #[derive(Debug)]
@@ -24,8 +37,12 @@ pub struct Tracked {
     pub pid: u32,
     /// The registration, 0 where it was refused.
     pub generation: u64,
-    /// What /proc told.
-    pub description: Description,
+    /// Its parent's process id, 0 where unknown.
+    pub ppid: u32,
+    /// What /proc told: of itself, or of the process that it was forked from.
+    pub description: Arc<Description>,
+    /// Its process id in its own PID namespace, where that is another than ours.
+    pub container_pid: Option<u32>,
     /// Its interpreter; None where it was refused.
     pub interpreter: Option<Arc<Interpreter>>,
     /// What is known of a refused interpreter: version and path.
@@ -40,6 +57,26 @@ pub struct Tracked {
     pub counters: Option<Counters>,
 }
 
+impl Tracked {
+    /// A process of which nothing more is known.
+    #[must_use]
+    pub fn new(pid: u32, ppid: u32, description: Arc<Description>) -> Self {
+        Self {
+            pid,
+            generation: 0,
+            ppid,
+            container_pid: description.container_pid,
+            description,
+            interpreter: None,
+            refused_interpreter: (None, None),
+            refused: None,
+            cpu_begin: 0,
+            cpu_end: None,
+            counters: None,
+        }
+    }
+}
+
 /// A process's counters on the kernel side.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Counters {
@@ -47,6 +84,8 @@ pub struct Counters {
     pub taken: u64,
     /// How it ended, by outcome.
     pub outcomes: [u64; 8],
+    /// How often it fired while the filter left the thread out (of an ended process the lower bits).
+    pub left_out: u64,
 }
 
 impl From<&KernelProcess> for Counters {
@@ -54,6 +93,7 @@ impl From<&KernelProcess> for Counters {
         Self {
             taken: process.taken,
             outcomes: process.outcomes,
+            left_out: process.left_out,
         }
     }
 }
@@ -74,6 +114,11 @@ pub struct Activity {
     pub ended: Option<u64>,
     /// The counters, where the kernel side sent them at the end.
     pub counters: Option<Counters>,
+    /// Whether it ended with an exec.
+    pub execed: bool,
+    /// Whether it was ended by ourselves, while the process ran: then the counters are those of a moment before
+    /// the last sample.
+    pub replaced: bool,
 }
 
 /// A thread that has been seen.
@@ -91,7 +136,18 @@ pub struct SeenThread {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Notice {
     /// A process executes another program.
-    Exec(u32),
+    Exec {
+        /// Process id.
+        pid: u32,
+        /// CPU time of its one thread until then (ns).
+        cpu: u64,
+    },
+    /// A process that was registered has ended.
+    Ended(u32),
+    /// A process that is not registered was met, at this time (ns of the monotonic clock).
+    Stranger(u32, u64),
+    /// A sample in a registered process found no Python: what was registered may not be what is used.
+    Stateless(u32),
 }
 
 /// Samples with the same registration, thread and stack.
@@ -116,34 +172,95 @@ pub struct Collector {
     pub threads: HashMap<(u64, u32), SeenThread>,
     /// By registration, thread id and stack.
     pub tallies: HashMap<(u64, u32, u64), Tally>,
+    /// Code objects and stacks of registrations that ended a while ago.
+    pub ended: Ended,
+    /// By registration that ended a while ago, thread id and stack of [`Self::ended`].
+    pub ended_tallies: HashMap<(u64, u32, u64), Tally>,
+    /// Registrations that have ended, and how many times [`Self::tidy`] was called since.
+    ending: Vec<(u64, u8)>,
     /// Turns samples into time.
     pub scale: Scale,
     /// The sampling period (ns).
     pub period_ns: u64,
+    /// Cgroups that were made, with their paths, until somebody takes them.
+    pub cgroups: Vec<(Cgroup, Vec<u8>)>,
+    /// Processes that were forked, until somebody takes them: registrations of parent and child.
+    pub forks: Vec<(u64, u64)>,
     /// Records that could not be read.
     pub malformed: u64,
     by_generation: HashMap<u64, usize>,
+    /// The newest of each process id that is or was under profile.
+    by_pid: HashMap<u32, usize>,
+    /// How many of the processes are or were under profile.
+    pub profiled: usize,
+    /// The interpreters met: processes that run the same at the same addresses, such as forks, share one.
+    interpreters: HashSet<Arc<Interpreter>>,
+    /// Why a fork that found no room is not under profile.
+    full: String,
+    /// Final figures of threads whose end has not been heard of.
+    early: Vec<Final>,
     /// Samples so far.
     pub samples: u64,
 }
 
 impl Collector {
-    /// Nothing has arrived yet; samples are taken each `period_ns`.
+    /// Nothing has arrived yet; samples are taken each `period_ns`. `full` is said of forks for which the map of
+    /// processes has no room.
     #[must_use]
-    pub fn new(period_ns: u64) -> Self {
+    pub fn new(period_ns: u64, full: String) -> Self {
         Self {
             period_ns,
+            full,
             ..Self::default()
         }
     }
 
     /// Adds a process.
     pub fn track(&mut self, process: Tracked) {
+        if process.refused.is_none() {
+            self.profiled += 1;
+            self.by_pid.insert(process.pid, self.processes.len());
+        }
         if process.generation != 0 {
             self.by_generation
                 .insert(process.generation, self.processes.len());
         }
         self.processes.push(process);
+    }
+
+    /// Forgets the processes under other registrations than these.
+    pub fn keep(&mut self, generations: &HashSet<u64>) {
+        self.processes
+            .retain(|process| generations.contains(&process.generation));
+        let kept = self.processes.iter().enumerate();
+        self.by_generation = kept
+            .filter(|(_, process)| process.generation != 0)
+            .map(|(index, process)| (process.generation, index))
+            .collect();
+    }
+
+    /// An interpreter, as others may have it too.
+    pub fn interpreter(&mut self, interpreter: Interpreter) -> Arc<Interpreter> {
+        if let Some(known) = self.interpreters.get(&interpreter) {
+            return Arc::clone(known);
+        }
+        let new = Arc::new(interpreter);
+        self.interpreters.insert(Arc::clone(&new));
+        new
+    }
+
+    /// Sampling has begun: what the processes used before is no part of the recording.
+    pub fn begin_again(&mut self) {
+        for process in &mut self.processes {
+            if process.refused.is_some() {
+                continue;
+            }
+            for (tid, ns) in cpu_by_thread(process.pid) {
+                // The share of a thread that has ended meanwhile stays: its end is reported with all it used.
+                let before = self.scale.begin((process.generation, tid), ns);
+                process.cpu_begin += ns.saturating_sub(before);
+            }
+        }
     }
 
     /// The process under a registration.
@@ -155,31 +272,47 @@ impl Collector {
     /// Takes in one record.
     pub fn take(&mut self, record: &[u8]) -> Option<Notice> {
         match event::parse(record) {
-            Ok(Event::Sample(sample)) => self.sample(&sample),
+            Ok(Event::Sample(sample)) => return self.sample(&sample),
             Ok(Event::Stack(stack, frames)) => self.stack(&stack, frames),
             Ok(Event::Code(code, sections)) => self.store.add_code(&code, sections),
             Ok(Event::Piece(piece, bytes)) => self.store.add_piece(&piece, bytes),
             Ok(Event::Thread(thread)) => self.thread(&thread),
             Ok(Event::Fork(fork)) => self.fork(&fork),
-            Ok(Event::Exit(exit)) => self.exit(&exit),
+            Ok(Event::Exit(exit)) => {
+                self.exit(&exit);
+                return (exit.last == 1).then_some(Notice::Ended(exit.pid));
+            }
             Ok(Event::Exec(exec)) => {
                 if exec.generation != 0 {
                     self.end(&exec);
                 }
-                return Some(Notice::Exec(exec.pid));
+                // A child that was forked only to execute something else is not in the profile by itself: what
+                // it took to come to the exec is the first that its program took.
+                let is_brief = exec.taken == 0 && exec.cpu < YOUNG_NS;
+                return Some(Notice::Exec {
+                    pid: exec.pid,
+                    cpu: if is_brief { 0 } else { exec.cpu },
+                });
             }
+            Ok(Event::Final(last)) => self.finish(&last),
+            Ok(Event::Stranger(stranger)) => {
+                return Some(Notice::Stranger(stranger.pid, stranger.time));
+            }
+            Ok(Event::Cgroup(cgroup, path)) => self.cgroups.push((cgroup, path.to_vec())),
             Err(event::Malformed) => self.malformed += 1,
         }
         None
     }
 
-    fn sample(&mut self, sample: &Sample) {
+    fn sample(&mut self, sample: &Sample) -> Option<Notice> {
         self.samples += 1;
         let activity = self.activity.entry(sample.generation).or_default();
         let Some(stack) = self.store.stack(sample.stack) else {
             activity.unknown_stack += 1;
-            return;
+            return None;
         };
+        let stateless =
+            stack.marks & (mark::NO_INTERPRETER | mark::NO_THREAD_STATE | mark::NO_FRAME) != 0;
         activity.delivered += 1;
         if stack.marks & (mark::CUT | mark::ROOT_LOST | mark::UNREADABLE) != 0 {
             activity.truncated += 1;
@@ -190,27 +323,145 @@ impl Collector {
             .or_default();
         tally.count += 1;
         let (thread, tallies) = ((sample.generation, sample.tid), &mut self.tallies);
-        self.scale.sample(
+        let met = Met {
+            stack: sample.stack,
+            periods: sample.periods.into(),
+            runtime: sample.runtime,
+            left_out: sample.left_out,
+        };
+        self.scale.sample(thread, met, self.period_ns, |stack, ns| {
+            add_weight(tallies, thread, stack, ns);
+        });
+        stateless.then_some(Notice::Stateless(sample.pid))
+    }
+
+    /// Begins the account of a thread: it has used `now` ns, of which all after `begin` belong to the start of
+    /// its interpreter.
+    pub fn begin(&mut self, thread: ThreadKey, begin: u64, now: u64) {
+        self.scale.begin(thread, now);
+        self.weigh_mark(thread, mark::NO_INTERPRETER, now.saturating_sub(begin));
+    }
+
+    /// Gives time without a sample to a stack that is nothing but a mark.
+    fn weigh_mark(&mut self, thread: ThreadKey, mark: u32, ns: u64) {
+        if ns == 0 {
+            return;
+        }
+        // The very stack that the kernel side sends where a sample finds no more than the mark.
+        let id = Walk::without_frames(mark, thread.0).id();
+        self.store.add_stack(thread.0, id, mark, 0, 0, &[]);
+        add_weight(&mut self.tallies, thread, id, ns);
+    }
+
+    /// Forgets all threads that ended: recording is over. Those that no sample has met have their time under a
+    /// mark.
+    pub fn close(&mut self) {
+        let mut unmet = Vec::new();
+        self.scale.close(|thread, ns| unmet.push((thread, ns)));
+        self.weigh_unmet(unmet);
+    }
+
+    fn weigh_unmet(&mut self, unmet: Vec<(ThreadKey, u64)>) {
+        for (thread, ns) in unmet {
+            self.weigh_mark(thread, mark::NOT_SAMPLED, ns);
+        }
+    }
+
+    /// Keeps what is over in a smaller form, and gives the time of threads that no sample has met to a mark. To be
+    /// called when all ring buffers have been read.
+    pub fn tidy(&mut self) {
+        /// Not at once: ring buffers are read one after the other, and a sample may come after the news of
+        /// its process's end.
+        const LATER: u8 = 3;
+        /// All that lives is looked through for each lot.
+        const LOT: usize = 256;
+        let mut unmet = Vec::new();
+        // The ring buffers have been read: whose end is not known now was lost.
+        self.early.clear();
+        self.scale.tidy(|thread, ns| unmet.push((thread, ns)));
+        self.weigh_unmet(unmet);
+        for (_, times) in &mut self.ending {
+            *times = times.saturating_add(1);
+        }
+        let over: HashSet<u64> = self
+            .ending
+            .iter()
+            .filter(|(_, times)| *times >= LATER)
+            .map(|&(generation, _)| generation)
+            .collect();
+        if over.len() >= LOT {
+            self.put_away(over);
+        }
+    }
+
+    fn put_away(&mut self, mut ended: HashSet<u64>) {
+        for thread in self.scale.threads() {
+            // Its end was not heard of, but that of its process.
+            if ended.contains(&thread.0) {
+                self.settle(thread, None, 0);
+            }
+        }
+        // The final figures of their threads may still come: those wait for the next lot.
+        for generation in self.scale.generations() {
+            ended.remove(&generation);
+        }
+        self.ending
+            .retain(|(generation, _)| !ended.contains(generation));
+        let ended = &ended;
+        self.scale.forget(ended);
+        let line_tables = ended
+            .iter()
+            .filter_map(|&generation| {
+                let interpreter = self.tracked(generation)?.interpreter.as_ref()?;
+                Some((generation, interpreter.layout.line_table))
+            })
+            .collect();
+        let numbers = self.ended.take(&mut self.store, ended, &line_tables);
+        let over = self.tallies.extract_if(|(generation, _, stack), _| {
+            ended.contains(generation) && numbers.contains_key(stack)
+        });
+        for ((generation, tid, stack), tally) in over {
+            let key = (generation, tid, numbers[&stack]);
+            let sum = self.ended_tallies.entry(key).or_default();
+            sum.count += tally.count;
+            sum.weight_ns += tally.weight_ns;
+        }
+    }
+
+    /// Closes the account of a thread that has ended, or of one that lives on when recording ends; `left_out` is
+    /// what its process had been left out by then.
+    pub fn settle(&mut self, thread: ThreadKey, runtime: Option<u64>, left_out: u64) {
+        let tallies = &mut self.tallies;
+        self.scale.end(
             thread,
-            sample.stack,
-            sample.periods,
-            sample.runtime,
+            runtime,
+            left_out as u16,
             self.period_ns,
-            |stack, ns| add_weight(tallies, thread, stack, ns),
+            |stack, ns| {
+                add_weight(tallies, thread, stack, ns);
+            },
         );
     }
 
-    /// Closes the account of a thread that has ended, or of one that lives on when recording ends.
-    pub fn settle(&mut self, thread: ThreadKey, runtime: Option<u64>) {
-        let tallies = &mut self.tallies;
-        self.scale
-            .end(thread, runtime, self.period_ns, |stack, ns| {
+    /// Takes in what a thread that has ended used in all.
+    fn finish(&mut self, last: &Final) {
+        let (thread, tallies) = ((last.generation, last.tid), &mut self.tallies);
+        let more = self
+            .scale
+            .finish(thread, last.cpu, self.period_ns, |stack, ns| {
                 add_weight(tallies, thread, stack, ns);
             });
+        match more {
+            Some(more) => self.activity.entry(last.generation).or_default().cpu_exited += more,
+            // The news of its end is in a ring buffer that is read after this one.
+            None if self.early.len() < EARLY => self.early.push(*last),
+            None => {}
+        }
     }
 
     fn stack(&mut self, stack: &Stack, frames: &[StackFrame]) {
         self.store.add_stack(
+            stack.generation,
             stack.id,
             stack.marks,
             stack.depth,
@@ -268,49 +519,68 @@ impl Collector {
 
     fn fork(&mut self, fork: &Lifecycle) {
         // The newest registration of the parent: it is alive, or was a moment ago.
-        let parent = self
-            .processes
-            .iter()
-            .rev()
-            .find(|process| process.pid == fork.tid);
-        let Some((interpreter, mut description)) =
-            parent.map(|parent| (parent.interpreter.clone(), parent.description.clone()))
+        let Some(parent) = self
+            .by_pid
+            .get(&fork.tid)
+            .and_then(|&index| self.processes.get(index))
         else {
             return;
         };
-        description.ppid = fork.tid;
+        let container_pid = parent
+            .container_pid
+            .and_then(|_| Status::of(fork.pid).container_pid);
+        self.forks.push((parent.generation, fork.generation));
         self.track(Tracked {
-            pid: fork.pid,
             generation: fork.generation,
-            description,
-            interpreter,
-            refused_interpreter: (None, None),
-            refused: None,
-            cpu_begin: 0,
-            cpu_end: None,
-            counters: None,
+            container_pid,
+            interpreter: parent.interpreter.clone(),
+            refused: (fork.generation == 0).then(|| self.full.clone()),
+            ..Tracked::new(fork.pid, fork.tid, Arc::clone(&parent.description))
         });
     }
 
     fn exit(&mut self, exit: &Lifecycle) {
-        self.settle((exit.generation, exit.tid), Some(exit.cpu));
+        let left_out = exit.left_out.into();
+        self.settle((exit.generation, exit.tid), Some(exit.cpu), left_out);
         if exit.last == 1 {
             self.end(exit);
         } else {
             self.activity.entry(exit.generation).or_default().cpu_exited += exit.cpu;
         }
+        let is_of_it = |last: &Final| (last.generation, last.tid) == (exit.generation, exit.tid);
+        if let Some(at) = self.early.iter().position(is_of_it) {
+            let last = self.early.swap_remove(at);
+            self.finish(&last);
+        }
     }
 
     fn end(&mut self, record: &Lifecycle) {
-        if record.kind == kind::EXEC {
-            self.settle((record.generation, record.tid), Some(record.cpu));
+        let execed = record.kind == kind::EXEC;
+        if execed {
+            let left_out = record.left_out.into();
+            self.settle((record.generation, record.tid), Some(record.cpu), left_out);
         }
+        self.ending.push((record.generation, 0));
         let activity = self.activity.entry(record.generation).or_default();
+        activity.execed = execed;
         activity.ended = Some(record.cpu);
         activity.counters = Some(Counters {
             taken: record.taken,
             outcomes: record.outcomes,
+            left_out: record.left_out.into(),
         });
+    }
+
+    /// Ends a registration whose process goes on under another: with its counters and the CPU time of its threads
+    /// so far (ns).
+    pub fn replace(&mut self, generation: u64, counters: Counters, threads: &[(u32, u64)]) {
+        for &(tid, ns) in threads {
+            self.settle((generation, tid), Some(ns), counters.left_out);
+        }
+        let activity = self.activity.entry(generation).or_default();
+        activity.replaced = true;
+        activity.ended = Some(threads.iter().map(|&(_, ns)| ns).sum());
+        activity.counters = Some(counters);
     }
 
     /// Whether a registration has ended: its process has, or runs another program.
@@ -319,6 +589,20 @@ impl Collector {
         self.activity
             .get(&generation)
             .is_some_and(|activity| activity.ended.is_some())
+    }
+
+    /// Whether a process was forked only to execute something else.
+    #[must_use]
+    pub fn was_brief(&self, process: &Tracked) -> bool {
+        let activity = self.activity.get(&process.generation);
+        process.cpu_begin == 0
+            && activity.is_some_and(|activity| {
+                activity.execed
+                    && activity.ended.is_some_and(|cpu| cpu < YOUNG_NS)
+                    && activity
+                        .counters
+                        .is_some_and(|counters| counters.taken == 0)
+            })
     }
 
     /// The ledger of a registration.
@@ -331,17 +615,28 @@ impl Collector {
             ledger.truncated = activity.truncated;
             ledger.lose(Outcome::UnknownStack, activity.unknown_stack);
         }
-        let counters = activity
-            .and_then(|activity| activity.counters)
-            .or(process.counters)
-            .unwrap_or_default();
+        let counters = self.counters(process);
         ledger.taken = counters.taken;
         for &outcome in Outcome::ALL {
             if outcome != Outcome::Delivered {
                 ledger.lose(outcome, counters.outcomes[outcome as usize & 7]);
             }
         }
+        if activity.is_some_and(|activity| activity.replaced) {
+            // What was under way when the counters were read has arrived since.
+            ledger.taken = ledger.taken.max(ledger.delivered + ledger.lost_total());
+        }
         ledger
+    }
+
+    /// A process's counters, as far as they are known by now.
+    #[must_use]
+    pub fn counters(&self, process: &Tracked) -> Counters {
+        self.activity
+            .get(&process.generation)
+            .and_then(|activity| activity.counters)
+            .or(process.counters)
+            .unwrap_or_default()
     }
 
     /// CPU time of a process while it was under profile (ns).

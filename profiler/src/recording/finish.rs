@@ -11,7 +11,7 @@ use super::{
     collector::{Collector, Tracked},
 };
 use crate::{
-    host::{identity, process::thread_comm},
+    host::{containers, identity, labels::Labels, process::thread_comm},
     profile::{
         builder::Builder,
         model::{Process, Profile, Recording, Thread},
@@ -31,6 +31,8 @@ pub struct About<'a> {
     pub cpus: usize,
     /// Time in the BPF programs, where the kernel counts it.
     pub bpf: Option<Duration>,
+    /// Names of containers.
+    pub containers: containers::Names,
 }
 
 /// The profile.
@@ -46,53 +48,64 @@ pub fn profile(collector: &Collector, about: &About<'_>) -> Profile {
             ))
         })
         .collect();
-    let mut resolver = Resolver::new(&collector.store, line_tables);
     let mut builder = Builder::new();
     let mut indices = HashMap::new();
     for process in &collector.processes {
-        let ledger = collector.ledger(process);
-        // A child that was forked only to execute something else is no Python process that ran.
-        let is_brief = process.cpu_begin == 0 && collector.has_ended(process.generation);
-        if process.refused.is_none() && ledger.taken == 0 && is_brief {
+        // No Python process that ran.
+        if process.refused.is_none() && collector.was_brief(process) {
             continue;
         }
         indices.insert(
             process.generation,
-            (builder.process(describe(collector, process)), process),
+            (
+                builder.process(describe(collector, process, &about.containers)),
+                process,
+            ),
         );
     }
     let mut threads = HashMap::new();
-    let mut stacks = HashMap::new();
-    let mut tallies: Vec<_> = collector.tallies.iter().collect();
-    tallies.sort_unstable_by_key(|(key, _)| **key);
-    for (&(generation, tid, stack_id), tally) in tallies {
-        let (Some(&(index, process)), Some(stack)) =
-            (indices.get(&generation), collector.store.stack(stack_id))
-        else {
-            continue;
-        };
-        let thread = *threads.entry((generation, tid)).or_insert_with(|| {
-            builder.thread(Thread {
-                process: index,
-                tid,
-                name: thread_name(collector, process, tid),
-            })
-        });
-        let stack = match stacks.get(&stack_id) {
-            Some(&stack) => stack,
-            None => {
+    let mut weights: HashMap<usize, u64> = HashMap::new();
+    for (store, tallies) in [
+        (&collector.store, &collector.tallies),
+        (&collector.ended.store, &collector.ended_tallies),
+    ] {
+        let mut resolver = Resolver::new(store, &line_tables);
+        let mut stacks = HashMap::new();
+        let mut tallies: Vec<_> = tallies.iter().collect();
+        tallies.sort_unstable_by_key(|(key, _)| **key);
+        for (&(generation, tid, stack_id), tally) in tallies {
+            let (Some(&(index, process)), Some(stack)) =
+                (indices.get(&generation), store.stack(stack_id))
+            else {
+                continue;
+            };
+            let thread = *threads.entry((generation, tid)).or_insert_with(|| {
+                builder.thread(Thread {
+                    process: index,
+                    tid,
+                    name: thread_name(collector, process, tid),
+                })
+            });
+            let stack = *stacks.entry(stack_id).or_insert_with(|| {
                 let frames = resolver.frames(stack, &mut builder);
-                let index = builder.stack(frames);
-                stacks.insert(stack_id, index);
-                index
-            }
-        };
-        builder.sample(thread, stack, tally.count, tally.weight_ns);
+                builder.stack(frames)
+            });
+            builder.sample(thread, stack, tally.count, tally.weight_ns);
+            *weights.entry(index).or_default() += tally.weight_ns;
+        }
+    }
+    for &(index, process) in indices.values() {
+        if let Some(known) = builder.process_mut(index)
+            && collector.counters(process).left_out > 0
+        {
+            // The kernel accounts no time to the part of a process that was wanted: its samples do.
+            known.cpu_ns = Some(weights.get(&index).copied().unwrap_or(0));
+        }
     }
     builder.finish(recording(about))
 }
 
-fn describe(collector: &Collector, process: &Tracked) -> Process {
+fn describe(collector: &Collector, process: &Tracked, containers: &containers::Names) -> Process {
     let (version, path) = match &process.interpreter {
         Some(interpreter) => (
             Some(interpreter.version.to_string()),
@@ -100,15 +113,23 @@ fn describe(collector: &Collector, process: &Tracked) -> Process {
         ),
         None => process.refused_interpreter.clone(),
     };
+    let description = &process.description;
+    let (container, runtime) = containers.call(&description.labels).unzip();
     Process {
         pid: process.pid,
-        ppid: process.description.ppid,
-        comm: process.description.comm.clone(),
-        command_line: process.description.command_line.clone(),
+        ppid: process.ppid,
+        comm: description.comm.clone(),
+        command_line: description.command_line.clone(),
         python: version,
         interpreter: path,
-        cgroup: process.description.cgroup.clone(),
-        container: None,
+        cgroup: description.cgroup.clone(),
+        container,
+        labels: Labels {
+            runtime: runtime.flatten(),
+            ..description.labels.clone()
+        },
+        container_pid: process.container_pid,
+        user: description.user.clone(),
         cpu_ns: if process.refused.is_none() {
             collector.cpu_ns(process)
         } else {

@@ -5,6 +5,9 @@ pub mod command;
 pub mod discovery;
 mod finish;
 mod names;
+mod register;
+mod select;
+pub mod selection;
 mod wait;
 mod weigh;
 
@@ -19,33 +22,40 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use profiler_common::{
-    cpython::layout::Layout,
-    outcome::OUTCOME_COUNT,
-    process::{FOLLOW_CHILDREN, Process as KernelProcess},
-};
+use profiler_common::shared::event;
 
 use self::{
-    collector::{Collector, Counters, Notice, Tracked},
+    collector::{Collector, Counters, Notice},
     command::Launched,
     discovery::{Discovery, Scope},
     names::Names,
+    selection::{Selection, term::Term},
 };
 use crate::{
-    host,
-    interpreter::{Found, Interpreter},
-    kernel::{self, Clock, Kernel, KernelError},
+    host::{
+        self,
+        containers::{self, Containers},
+    },
+    kernel::{self, Clock, Kernel, KernelError, registry::Registry},
     profile::model::Profile,
 };
 
 /// How long the ring buffers are left to themselves: the kernel side wakes us before one is full.
 const LOOK: Duration = Duration::from_millis(100);
+/// How long processes are looked at before the ring buffers are looked at again, which must not fill.
+const SLICE: Duration = Duration::from_millis(20);
+/// How long the end of a recording waits for names of containers that nobody has told yet.
+const NAMES_PATIENCE: Duration = Duration::from_millis(300);
 
 /// What to record.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Which processes.
+    /// Which processes are looked at.
     pub scope: Scope,
+    /// Which of them are wanted; empty: all.
+    pub terms: Vec<Term>,
+    /// Which are wanted wherever they run, where terms say where.
+    pub named: Scope,
     /// For how long; None: until told to stop or until all targets have ended.
     pub duration: Option<Duration>,
     /// Samples per second and CPU.
@@ -54,6 +64,8 @@ pub struct Options {
     pub clock: Clock,
     /// Bytes of each ring buffer.
     pub ring_bytes: u32,
+    /// Processes under profile at a time; None: as many as the host makes likely.
+    pub max_processes: Option<u32>,
     /// Whether the kernel is to count what the programs cost.
     pub count_run_time: bool,
     /// Whether Python's own names of threads are wanted.
@@ -81,6 +93,9 @@ pub enum Error {
     /// The kernel side.
     #[error(transparent)]
     Kernel(#[from] KernelError),
+    /// What is wanted cannot be.
+    #[error(transparent)]
+    Selection(#[from] selection::Error),
     /// The command could not be launched.
     #[error("cannot run {program}: {error}")]
     Launch {
@@ -97,11 +112,16 @@ pub struct Recording {
     kernel: Kernel,
     discovery: Discovery,
     collector: Collector,
-    layouts: HashMap<Layout, u32>,
     launched: Option<Launched>,
     started: SystemTime,
     sampling_since: Instant,
     names: Names,
+    selection: Option<Selection>,
+    /// How often the kernel side had lost news when the selection last looked for itself.
+    news_lost: u64,
+    containers: Containers,
+    /// So many of the collector's processes have shown their containers.
+    containers_met_of: usize,
 }
 
 /// What a recording amounts to.
@@ -110,6 +130,8 @@ pub struct Recorded {
     pub profile: Profile,
     /// The command that was launched, still to be waited for.
     pub launched: Option<Launched>,
+    /// What was wanted, where that was not everything.
+    pub selection: Option<Selection>,
 }
 
 impl Recording {
@@ -119,10 +141,12 @@ impl Recording {
     /// # Errors
     /// Where the kernel refuses, or the command cannot be launched.
     pub fn begin(mut options: Options, command: &[OsString]) -> Result<Self, Error> {
+        let mut selection = select::selection(&options)?;
         let mut kernel = Kernel::load(kernel::Options {
             clock: options.clock,
             rate_hz: options.rate_hz,
             ring_bytes: options.ring_bytes,
+            max_processes: options.max_processes,
             every_exec: !matches!(
                 options.scope,
                 Scope::These {
@@ -131,9 +155,24 @@ impl Recording {
                 }
             ) || !command.is_empty(),
             count_run_time: options.count_run_time,
+            filtered: selection.is_some(),
         })?;
-        kernel.follow_processes()?;
-        kernel.sample()?;
+        if let Some(selection) = &mut selection {
+            select::begin(selection, &mut kernel)?;
+        }
+        let mut discovery = Discovery::new(options.scope.clone());
+        let full = register::full(kernel.registry().capacity());
+        let mut collector = Collector::new(kernel::period_ns(options.rate_hz), full);
+        // While the verifier is at work, processes are looked at, the busiest first.
+        let mut outcome = Ok(());
+        kernel.sample(|registry| {
+            let sight = (&options.scope, selection.as_mut());
+            outcome = look(registry, &mut discovery, &mut collector, sight);
+            outcome.is_ok() && discovery.is_behind()
+        })?;
+        outcome?;
+        let (started, sampling_since) = (SystemTime::now(), Instant::now());
+        collector.begin_again();
         let mut launched = None;
         if !command.is_empty() {
             let running = Launched::launch(command).map_err(|error| Error::Launch {
@@ -141,16 +180,23 @@ impl Recording {
                 error,
             })?;
             options.scope.add(running.pid());
+            discovery.add(running.pid());
+            if let Some(selection) = &mut selection {
+                selection.name(running.pid());
+            }
             launched = Some(running);
         }
         Ok(Self {
-            discovery: Discovery::new(options.scope.clone()),
-            collector: Collector::new(kernel::period_ns(options.rate_hz)),
-            layouts: HashMap::new(),
+            discovery,
+            collector,
             launched,
-            started: SystemTime::now(),
-            sampling_since: Instant::now(),
+            started,
+            sampling_since,
             names: Names::default(),
+            selection,
+            news_lost: 0,
+            containers: Containers::new(containers::endpoints()),
+            containers_met_of: 0,
             kernel,
             options,
         })
@@ -161,12 +207,33 @@ impl Recording {
     /// # Errors
     /// Where a map cannot be written.
     pub fn discover(&mut self) -> Result<(), KernelError> {
-        let mut found = Vec::new();
-        self.discovery.run(|pid, what| found.push((pid, what)));
-        for (pid, what) in found {
-            self.settle(pid, what)?;
+        loop {
+            self.look()?;
+            if !self.discovery.is_behind() {
+                return Ok(());
+            }
+            self.drain()?;
         }
-        Ok(())
+    }
+
+    /// Looks at processes that are due, for a short time.
+    fn look(&mut self) -> Result<(), KernelError> {
+        look(
+            self.kernel.registry_mut(),
+            &mut self.discovery,
+            &mut self.collector,
+            (&self.options.scope, self.selection.as_mut()),
+        )
+    }
+
+    /// Asks for the names of containers whose processes have been met since the last call.
+    fn meet_containers(&mut self) {
+        let processes = &self.collector.processes;
+        for process in &processes[self.containers_met_of..] {
+            self.containers.meet(&process.description.labels);
+        }
+        self.containers_met_of = processes.len();
+        self.containers.look();
     }
 
     /// How many instructions the verifier followed, by program.
@@ -184,20 +251,27 @@ impl Recording {
             .collect()
     }
 
-    /// Processes under profile so far.
+    /// Processes under profile so far: those that the filter has let pass.
     #[must_use]
     pub fn profiled(&self) -> usize {
-        self.collector
-            .processes
-            .iter()
-            .filter(|process| process.refused.is_none())
-            .count()
+        match &self.selection {
+            Some(selection) => select::profiled(&self.collector, selection),
+            None => self.collector.profiled,
+        }
+    }
+
+    /// What is wanted, where that is not everything.
+    #[must_use]
+    pub const fn selection(&self) -> Option<&Selection> {
+        self.selection.as_ref()
     }
 
     /// Whether nothing is under profile and nothing that was asked for can still become Python.
     #[must_use]
     pub fn has_nothing_to_wait_for(&self) -> bool {
-        self.profiled() == 0 && self.options.scope != Scope::All && !self.discovery.has_pending()
+        self.collector.profiled == 0
+            && self.options.scope != Scope::All
+            && !self.discovery.has_pending()
     }
 
     /// Records until the time is up, `stop` is set, or nothing is left to profile; shows progress several
@@ -210,7 +284,6 @@ impl Recording {
         stop: &Arc<AtomicBool>,
         mut progress: impl FnMut(&Self),
     ) -> Result<(), KernelError> {
-        self.sampling_since = Instant::now();
         let descriptors = self.kernel.descriptors();
         loop {
             let elapsed = self.sampling_since.elapsed();
@@ -223,8 +296,9 @@ impl Recording {
             }
             let timeout = LOOK.min(self.discovery.wait()).min(rest.unwrap_or(LOOK));
             wait::for_input(&descriptors, timeout);
-            self.drain();
-            self.discover()?;
+            self.drain()?;
+            self.look()?;
+            self.meet_containers();
             progress(self);
         }
     }
@@ -232,17 +306,11 @@ impl Recording {
     /// How far the recording has come.
     #[must_use]
     pub fn progress(&self) -> Progress {
-        let lost = self
-            .kernel
-            .processes()
-            .iter()
-            .map(|(_, process)| process.outcomes[1..OUTCOME_COUNT].iter().sum::<u64>())
-            .sum();
         Progress {
             elapsed: self.sampling_since.elapsed(),
             samples: self.collector.samples,
             processes: self.profiled(),
-            lost,
+            lost: self.kernel.count(event::SAMPLE_LOST),
         }
     }
 
@@ -267,99 +335,28 @@ impl Recording {
     }
 
     /// Takes in what has arrived.
-    fn drain(&mut self) {
+    fn drain(&mut self) -> Result<(), KernelError> {
         let (collector, discovery) = (&mut self.collector, &mut self.discovery);
         let mut before = collector.processes.len();
         self.kernel.drain(|record| {
-            if let Some(Notice::Exec(pid)) = collector.take(record) {
-                discovery.execed(pid);
+            match collector.take(record) {
+                Some(Notice::Exec { pid, cpu }) => discovery.execed(pid, cpu),
+                Some(Notice::Ended(pid)) => discovery.ended(pid),
+                Some(Notice::Stranger(pid, time)) => discovery.met(pid, time),
+                Some(Notice::Stateless(pid)) => discovery.doubt(pid),
+                None => {}
             }
             for forked in &collector.processes[before..] {
                 discovery.forked(forked.pid);
             }
             before = collector.processes.len();
         });
-        self.collector.scale.tidy();
+        self.collector.tidy();
+        self.select()?;
         if self.options.thread_names {
             self.names.ask(&mut self.collector);
         }
-    }
-
-    /// Acts on what was found of a process.
-    fn settle(&mut self, pid: u32, found: Found) -> Result<(), KernelError> {
-        let description = host::process::describe(pid);
-        let mut tracked = Tracked {
-            pid,
-            generation: 0,
-            description,
-            interpreter: None,
-            refused_interpreter: (None, None),
-            refused: None,
-            cpu_begin: 0,
-            cpu_end: None,
-            counters: None,
-        };
-        match found {
-            Found::Python(interpreter) => {
-                if self
-                    .kernel
-                    .process(pid)
-                    .is_some_and(|process| process.flags & profiler_common::process::STALE == 0)
-                {
-                    // Registered already, by its parent's fork.
-                    return Ok(());
-                }
-                match self.layout(&interpreter.layout)? {
-                    Some(layout) => {
-                        tracked.generation = monotonic_ns();
-                        for (tid, ns) in host::process::cpu_by_thread(pid) {
-                            tracked.cpu_begin += ns;
-                            self.collector.scale.begin((tracked.generation, tid), ns);
-                        }
-                        let process = kernel_process(
-                            &interpreter,
-                            layout,
-                            tracked.generation,
-                            &self.options.scope,
-                        );
-                        if self.kernel.register(pid, &process).is_err() {
-                            tracked.generation = 0;
-                            tracked.refused = Some("the map of processes is full".into());
-                        }
-                        tracked.interpreter = Some(Arc::new(interpreter));
-                    }
-                    None => {
-                        tracked.refused =
-                            Some("too many different interpreters on this host".into())
-                    }
-                }
-            }
-            Found::Refused {
-                version,
-                interpreter,
-                reason,
-            } => {
-                tracked.refused_interpreter = (version, interpreter);
-                tracked.refused = Some(reason);
-            }
-            Found::Unreadable(reason) => {
-                tracked.refused = Some(format!("its memory map cannot be read: {reason}"));
-            }
-            Found::NotPython | Found::Starting | Found::Gone => return Ok(()),
-        }
-        self.collector.track(tracked);
         Ok(())
-    }
-
-    fn layout(&mut self, layout: &Layout) -> Result<Option<u32>, KernelError> {
-        if let Some(&index) = self.layouts.get(layout) {
-            return Ok(Some(index));
-        }
-        let index = self.kernel.add_layout(layout)?;
-        if let Some(index) = index {
-            self.layouts.insert(*layout, index);
-        }
-        Ok(index)
     }
 
     /// Stops sampling and puts the profile together.
@@ -371,7 +368,14 @@ impl Recording {
         let run_time = self.kernel.run_time();
         self.kernel.stop()?;
         let mut runtimes = HashMap::new();
-        for process in &mut self.collector.processes {
+        let collector = &mut self.collector;
+        for process in &mut collector.processes {
+            let activity = collector.activity.get(&process.generation);
+            if process.refused.is_some()
+                || activity.is_some_and(|activity| activity.ended.is_some())
+            {
+                continue;
+            }
             let threads = host::process::cpu_by_thread(process.pid);
             if !threads.is_empty() {
                 process.cpu_end = Some(threads.iter().map(|&(_, ns)| ns).sum());
@@ -382,22 +386,31 @@ impl Recording {
                     .map(|(tid, ns)| ((process.generation, tid), ns)),
             );
         }
-        self.drain();
-        for thread in self.collector.scale.threads() {
-            self.collector
-                .settle(thread, runtimes.get(&thread).copied());
-        }
-        if self.options.thread_names {
-            Names::ask_all(&mut self.collector);
-        }
+        self.drain()?;
+        self.meet_containers();
         let in_kernel: HashMap<u64, Counters> = self
             .kernel
+            .registry()
             .processes()
             .iter()
             .map(|(_, process)| (process.generation, Counters::from(process)))
             .collect();
+        for thread in self.collector.scale.threads() {
+            let left_out = in_kernel
+                .get(&thread.0)
+                .map_or(0, |counters| counters.left_out);
+            self.collector
+                .settle(thread, runtimes.get(&thread).copied(), left_out);
+        }
+        self.collector.close();
+        if self.options.thread_names {
+            Names::ask_all(&mut self.collector);
+        }
         for process in &mut self.collector.processes {
             process.counters = in_kernel.get(&process.generation).copied();
+        }
+        if let Some(selection) = &mut self.selection {
+            select::leave_out(&mut self.collector, selection);
         }
         let about = finish::About {
             options: &self.options,
@@ -405,35 +418,31 @@ impl Recording {
             duration,
             cpus: self.kernel.cpus(),
             bpf: run_time.map(|run_time| run_time.time),
+            containers: self.containers.finish(NAMES_PATIENCE),
         };
         Ok(Recorded {
             profile: finish::profile(&self.collector, &about),
             launched: self.launched,
+            selection: self.selection,
         })
     }
 }
 
-/// The map's value for a process.
-fn kernel_process(
-    interpreter: &Interpreter,
-    layout: u32,
-    generation: u64,
-    scope: &Scope,
-) -> KernelProcess {
-    KernelProcess {
-        generation,
-        interpreters: interpreter.interpreters,
-        current_thread: interpreter.current_thread,
-        code_type: interpreter.code_type,
-        layout,
-        flags: if scope.follows_children() {
-            FOLLOW_CHILDREN
-        } else {
-            0
-        },
-        taken: 0,
-        outcomes: [0; 8],
-    }
+/// Looks at processes that are due, for a short time, and puts those that are Python under profile.
+fn look(
+    registry: &mut Registry,
+    discovery: &mut Discovery,
+    collector: &mut Collector,
+    (scope, mut selection): (&Scope, Option<&mut Selection>),
+) -> Result<(), KernelError> {
+    let mut outcome = Ok(());
+    discovery.run(Instant::now() + SLICE, |look| {
+        if outcome.is_ok() {
+            let sight = (scope, selection.as_deref_mut());
+            outcome = register::settle(registry, collector, sight, look);
+        }
+    });
+    outcome
 }
 
 /// The clock that tells registrations apart, in ns: the kernel side takes it too.

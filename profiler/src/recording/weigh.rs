@@ -5,8 +5,14 @@
 //! away takes ticks with it. The scheduler knows what each thread has used. Its figure comes with each
 //! sample, and its growth is shared among the samples that have been taken since it last grew, so that the
 //! weights of a thread add up to what the kernel accounts to it.
+//!
+//! Where a filter left out samples between two that it let pass, part of the growth is time that was not
+//! wanted: then the samples weigh no more than the periods that they stand for.
 
-use std::collections::HashMap;
+use std::{
+    collections::{HashMap, HashSet},
+    time::{Duration, Instant},
+};
 
 /// A thread of a registration: generation and thread id.
 pub type ThreadKey = (u64, u32);
@@ -18,11 +24,44 @@ struct Account {
     settled: u64,
     /// Samples since: stack and periods.
     open: Vec<(u64, u32)>,
-    /// The stack that was met last.
-    last_stack: u64,
-    /// How many times [`Scale::tidy`] was called since the thread ended; None: it has not.
-    ended: Option<u8>,
+    /// The stack that was met last; None: no sample has met the thread.
+    last_stack: Option<u64>,
+    /// How many firings in its process the filter had left out by then (lower bits).
+    left_out: u16,
+    /// Whether there were more of these since time was settled last.
+    has_gap: bool,
+    /// Set when the thread has ended.
+    ended: Option<Ended>,
 }
+
+/// What is known of a thread that has ended.
+#[derive(Debug)]
+struct Ended {
+    /// CPU time of its whole life (ns), 0 where unknown.
+    runtime: u64,
+    /// Whether the runtime is final: what was not accounted when the thread ended is in it.
+    is_final: bool,
+    /// How many times [`Scale::tidy`] was called since.
+    tidied: u8,
+    /// When that was heard of.
+    heard: Instant,
+}
+
+/// A sample, as far as it matters here.
+#[derive(Clone, Copy, Debug)]
+pub struct Met {
+    /// Its stack.
+    pub stack: u64,
+    /// How many periods it stands for.
+    pub periods: u32,
+    /// CPU time of its thread (ns).
+    pub runtime: u64,
+    /// How many firings in its process the filter had left out by then (lower bits).
+    pub left_out: u16,
+}
+
+/// How long the final figure of a thread is waited for: a process that is never waited for keeps it to itself.
+const FINAL_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The accounts of all threads, and the weights so far.
 #[derive(Debug, Default)]
@@ -37,55 +76,62 @@ pub struct Scale {
 const PATIENCE: usize = 4096;
 
 impl Scale {
-    /// Notes what a thread had used before it came under profile.
-    pub fn begin(&mut self, thread: ThreadKey, runtime: u64) {
-        self.begin.insert(thread, runtime);
+    /// Notes what a thread had used before it came under profile. What was noted before, else 0.
+    pub fn begin(&mut self, thread: ThreadKey, runtime: u64) -> u64 {
+        self.begin.insert(thread, runtime).unwrap_or(0)
     }
 
     /// Takes in a sample; `weigh(stack, ns)` is called for each weight that is settled by it.
     pub fn sample(
         &mut self,
         thread: ThreadKey,
-        stack: u64,
-        periods: u32,
-        runtime: u64,
+        met: Met,
         period_ns: u64,
         mut weigh: impl FnMut(u64, u64),
     ) {
-        let begin = &self.begin;
-        let account = self.accounts.entry(thread).or_insert_with(|| Account {
-            settled: begin.get(&thread).copied().unwrap_or(0),
-            ..Account::default()
-        });
-        account.open.push((stack, periods.max(1)));
-        account.last_stack = stack;
+        let account = account(&mut self.accounts, &self.begin, thread);
+        account.open.push((met.stack, met.periods.max(1)));
+        account.last_stack = Some(met.stack);
+        account.note(met.left_out);
+        let whole = account.ended.as_ref().map_or(0, |ended| ended.runtime);
+        let runtime = met.runtime.max(whole);
         if runtime > account.settled {
-            account.settle(runtime, &mut weigh);
+            account.settle(runtime, period_ns, &mut weigh);
         } else if account.open.len() >= PATIENCE {
             account.settle_by_periods(period_ns, &mut weigh);
         }
     }
 
-    /// Takes in what a thread has used in all, when it ends or recording does.
+    /// Takes in what a thread has used in all, when it ends or recording does, and how many firings in its process
+    /// the filter had left out by then (lower bits).
     pub fn end(
         &mut self,
         thread: ThreadKey,
         runtime: Option<u64>,
+        left_out: u16,
         period_ns: u64,
         mut weigh: impl FnMut(u64, u64),
     ) {
-        let Some(account) = self.accounts.get_mut(&thread) else {
-            // Never sampled: there is no stack to attribute its time to.
+        let account = account(&mut self.accounts, &self.begin, thread);
+        account.ended = Some(Ended {
+            runtime: runtime.unwrap_or(0),
+            is_final: false,
+            tidied: 0,
+            heard: Instant::now(),
+        });
+        account.note(left_out);
+        let Some(last_stack) = account.last_stack else {
+            // A sample may still come. If none does, `drop_ended` has the time.
             return;
         };
-        account.ended = Some(0);
         match runtime.filter(|&runtime| runtime > 0) {
             Some(runtime) if runtime > account.settled => {
-                if account.open.is_empty() {
+                // What a thread used since it was left out is nobody's.
+                if account.open.is_empty() && !account.has_gap {
                     // The rest since its last sample.
-                    account.open.push((account.last_stack, 1));
+                    account.open.push((last_stack, 1));
                 }
-                account.settle(runtime, &mut weigh);
+                account.settle(runtime, period_ns, &mut weigh);
             }
             // Their time is with other samples already, which a CPU further on has delivered first.
             Some(_) => account.open.clear(),
@@ -93,16 +139,75 @@ impl Scale {
         }
     }
 
+    /// Takes in the final figure of a thread that has ended: `weigh(stack, ns)` is called for what was not
+    /// accounted before. By how much it is more than what its end was reported with (ns); None where that has not
+    /// been heard of.
+    pub fn finish(
+        &mut self,
+        thread: ThreadKey,
+        runtime: u64,
+        period_ns: u64,
+        mut weigh: impl FnMut(u64, u64),
+    ) -> Option<u64> {
+        let account = self.accounts.get_mut(&thread)?;
+        let ended = account.ended.as_mut()?;
+        let more = runtime.saturating_sub(ended.runtime);
+        ended.runtime += more;
+        ended.is_final = true;
+        if let Some(stack) = account.last_stack
+            && more > 0
+        {
+            if account.open.is_empty() && !account.has_gap {
+                account.open.push((stack, 1));
+            }
+            let runtime = ended.runtime;
+            account.settle(runtime.max(account.settled), period_ns, &mut weigh);
+        }
+        Some(more)
+    }
+
     /// Forgets threads that ended a while ago. Not at once: ring buffers are read one after the other, and
     /// a sample may come after the news of its thread's end.
-    pub fn tidy(&mut self) {
-        self.accounts.retain(|_, account| match &mut account.ended {
-            None => true,
-            Some(times) => {
-                *times += 1;
-                *times < 3
+    ///
+    /// `unmet(thread, ns)` is called for those that no sample has met: what CPU time they used.
+    pub fn tidy(&mut self, unmet: impl FnMut(ThreadKey, u64)) {
+        self.drop_ended(3, unmet);
+    }
+
+    /// Forgets all threads that have ended: no sample comes any more. `unmet` is as for [`Self::tidy`].
+    pub fn close(&mut self, unmet: impl FnMut(ThreadKey, u64)) {
+        self.drop_ended(0, unmet);
+    }
+
+    fn drop_ended(&mut self, rounds: u8, mut unmet: impl FnMut(ThreadKey, u64)) {
+        self.accounts.retain(|&thread, account| {
+            let Some(ended) = &mut account.ended else {
+                return true;
+            };
+            ended.tidied = ended.tidied.saturating_add(1);
+            let may_change = !ended.is_final && ended.heard.elapsed() < FINAL_PATIENCE;
+            if ended.tidied < rounds || (rounds > 0 && may_change) {
+                return true;
             }
+            // What the filter left out is nobody's.
+            if account.last_stack.is_none() && !account.has_gap && ended.runtime > account.settled {
+                unmet(thread, ended.runtime - account.settled);
+            }
+            false
         });
+    }
+
+    /// Forgets all threads of registrations that have ended a while ago.
+    pub fn forget(&mut self, ended: &HashSet<u64>) {
+        self.accounts
+            .retain(|(generation, _), _| !ended.contains(generation));
+        self.begin
+            .retain(|(generation, _), _| !ended.contains(generation));
+    }
+
+    /// Registrations some of whose threads have not been forgotten yet.
+    pub fn generations(&self) -> impl Iterator<Item = u64> {
+        self.accounts.keys().map(|&(generation, _)| generation)
     }
 
     /// Threads that have samples and have not ended.
@@ -116,16 +221,37 @@ impl Scale {
     }
 }
 
+/// The account of a thread, which begins with what it had used before.
+fn account<'a>(
+    accounts: &'a mut HashMap<ThreadKey, Account>,
+    begin: &HashMap<ThreadKey, u64>,
+    thread: ThreadKey,
+) -> &'a mut Account {
+    accounts.entry(thread).or_insert_with(|| Account {
+        settled: begin.get(&thread).copied().unwrap_or(0),
+        ..Account::default()
+    })
+}
+
 impl Account {
+    /// Takes in how many firings were left out so far.
+    fn note(&mut self, left_out: u16) {
+        self.has_gap |= left_out != self.left_out;
+        self.left_out = left_out;
+    }
+
     /// Shares the growth up to `runtime` among the open samples.
-    fn settle(&mut self, runtime: u64, weigh: &mut impl FnMut(u64, u64)) {
-        let growth = runtime - self.settled;
+    fn settle(&mut self, runtime: u64, period_ns: u64, weigh: &mut impl FnMut(u64, u64)) {
+        let mut growth = runtime - self.settled;
         self.settled = runtime;
         let periods: u64 = self
             .open
             .iter()
             .map(|&(_, periods)| u64::from(periods))
             .sum();
+        if std::mem::take(&mut self.has_gap) {
+            growth = growth.min(periods * period_ns);
+        }
         let mut given = 0;
         let mut passed = 0;
         for (stack, share) in self.open.drain(..) {
@@ -152,6 +278,15 @@ mod tests {
 
     const THREAD: ThreadKey = (1, 2);
 
+    const fn met(stack: u64, periods: u32, runtime: u64, left_out: u16) -> Met {
+        Met {
+            stack,
+            periods,
+            runtime,
+            left_out,
+        }
+    }
+
     /// Makes sure that the weights of a thread add up to its runtime whatever the scheduler's rhythm.
     #[test]
     fn weights_add_up_to_the_runtime() {
@@ -169,12 +304,54 @@ mod tests {
             (7, 9_000_001),
         ] {
             let runtime = if runtime == 0 { 1_000_000 } else { runtime };
-            scale.sample(THREAD, stack, 1, runtime, 1_000_000, &mut weigh);
+            scale.sample(THREAD, met(stack, 1, runtime, 0), 1_000_000, &mut weigh);
         }
-        scale.end(THREAD, Some(9_500_000), 1_000_000, &mut weigh);
+        scale.end(THREAD, Some(9_500_000), 0, 1_000_000, &mut weigh);
         assert_eq!(weights.values().sum::<u64>(), 8_500_000);
         // 3 of 4 ms, half of 4.000001 ms and the rest, against 1 of 4 ms and the other half.
         assert_eq!(weights[&8], 1_000_000 + 2_000_000);
+    }
+
+    /// Makes sure that the time of a thread which no sample has met is not lost, nor counted twice where a sample
+    /// comes after the news of its end.
+    #[test]
+    fn threads_that_no_sample_meets() {
+        let mut scale = Scale::default();
+        let mut weights: HashMap<u64, u64> = HashMap::new();
+        let mut unmet = 0;
+        scale.begin(THREAD, 100);
+        let late = (1, 3);
+        for thread in [THREAD, late] {
+            scale.end(thread, Some(300), 0, 10, |_, _| {
+                panic!("there is no sample")
+            });
+        }
+        scale.tidy(|_, ns| unmet += ns);
+        scale.sample(late, met(7, 1, 250, 0), 10, |stack, ns| {
+            *weights.entry(stack).or_default() += ns;
+        });
+        for _ in 0..4 {
+            scale.tidy(|_, ns| unmet += ns);
+        }
+        scale.close(|_, ns| unmet += ns);
+        assert_eq!((unmet, weights[&7]), (200, 300));
+    }
+
+    /// Makes sure that what was not accounted when a thread ended is added, with samples and without.
+    #[test]
+    fn final_figures_are_added() {
+        let mut scale = Scale::default();
+        let (mut sum, mut unmet) = (0, 0);
+        let sampled = (1, 3);
+        assert_eq!(scale.finish(sampled, 100, 10, |_, _| {}), None);
+        scale.sample(sampled, met(7, 1, 50, 0), 10, |_, ns| sum += ns);
+        for thread in [sampled, THREAD] {
+            scale.end(thread, Some(100), 0, 10, |_, ns| sum += ns);
+            assert_eq!(scale.finish(thread, 130, 10, |_, ns| sum += ns), Some(30));
+            assert_eq!(scale.finish(thread, 130, 10, |_, ns| sum += ns), Some(0));
+        }
+        scale.close(|_, ns| unmet += ns);
+        assert_eq!((sum, unmet), (130, 130));
     }
 
     /// Makes sure that samples keep their periods where the scheduler's figure is not to be had.
@@ -182,9 +359,27 @@ mod tests {
     fn periods_stand_in_for_the_runtime() {
         let mut scale = Scale::default();
         let mut sum = 0;
-        scale.sample(THREAD, 7, 2, 0, 10, |_, ns| sum += ns);
-        scale.sample(THREAD, 7, 0, 0, 10, |_, ns| sum += ns);
-        scale.end(THREAD, None, 10, |_, ns| sum += ns);
+        scale.sample(THREAD, met(7, 2, 0, 0), 10, |_, ns| sum += ns);
+        scale.sample(THREAD, met(7, 0, 0, 0), 10, |_, ns| sum += ns);
+        scale.end(THREAD, None, 0, 10, |_, ns| sum += ns);
         assert_eq!(sum, 30);
+    }
+
+    /// Makes sure that the time in which a filter left a thread out is nobody's: neither before its first sample, nor
+    /// between two, nor after the last.
+    #[test]
+    fn time_that_was_left_out_weighs_nothing() {
+        let mut scale = Scale::default();
+        let mut sum = 0;
+        // Of 1000 periods before the first sample, one is wanted; and two more before it is left out again.
+        scale.sample(THREAD, met(7, 1, 10_000, 999), 10, |_, ns| sum += ns);
+        scale.sample(THREAD, met(7, 1, 10_020, 999), 10, |_, ns| sum += ns);
+        assert_eq!(sum, 10 + 20);
+        // The scheduler accounts only the second of two samples after the gap.
+        scale.sample(THREAD, met(7, 1, 10_020, 1200), 10, |_, ns| sum += ns);
+        scale.sample(THREAD, met(8, 1, 15_000, 1200), 10, |_, ns| sum += ns);
+        assert_eq!(sum, 30 + 20);
+        scale.end(THREAD, Some(20_000), 1300, 10, |_, ns| sum += ns);
+        assert_eq!(sum, 50);
     }
 }

@@ -8,22 +8,33 @@ use super::{
     Setting,
     profiler::{ALL, Profiler, Run, Target},
     table::{markdown, median},
-    target::Idle,
+    target::{Crowd, Idle},
     usage::{self, Usage},
 };
 
-const PROCESSES: u32 = 40;
-const RATE_HZ: u32 = 99;
+const CROWD: Crowd = Crowd {
+    children: 40,
+    executed: 0,
+    threads: 0,
+    pause: Duration::from_millis(100),
+};
+/// Samples per second.
+pub const RATE_HZ: u32 = 99;
 /// A profiler gets this long before it is measured, in seconds.
 const SETTLE: u64 = 3;
 /// How long a profiler runs whose first sample is looked for, in seconds: py-spy takes its time.
 const FIRST: u64 = 4;
 
-struct Cost {
-    /// Of one core, in per cent.
-    cpu: f64,
-    bpf: f64,
-    resident_mb: f64,
+/// What a profiler costs in its steady state.
+pub struct Cost {
+    /// Of one core, in per cent, in user space.
+    pub cpu: f64,
+    /// Likewise its BPF programs.
+    pub bpf: f64,
+    /// The most that it had resident, in MB.
+    pub resident_mb: f64,
+    /// Its BPF maps, in MB.
+    pub maps_mb: f64,
 }
 
 /// Measures all profilers; returns a table.
@@ -34,11 +45,12 @@ pub fn measure(setting: &Setting) -> Result<String> {
         let mut firsts = Vec::new();
         for run in 1..=setting.runs {
             eprintln!(
-                "bench: {PROCESSES} idle processes: {}, run {run}",
+                "bench: {} idle processes: {}, run {run}",
+                CROWD.children,
                 profiler.name()
             );
-            costs.push(cost(setting, profiler)?);
-            firsts.push(first_sample_ms(setting, profiler)?);
+            costs.push(cost(setting, profiler, CROWD, SETTLE)?);
+            firsts.push(first(setting, profiler, CROWD, FIRST)?.milliseconds);
         }
         let of = |value: fn(&Cost) -> f64| median(costs.iter().map(value).collect());
         rows.push(vec![
@@ -61,40 +73,59 @@ pub fn measure(setting: &Setting) -> Result<String> {
     ))
 }
 
-fn cost(setting: &Setting, profiler: Profiler) -> Result<Cost> {
+/// The cost of a profiler that has had `settle` seconds to begin.
+pub fn cost(setting: &Setting, profiler: Profiler, crowd: Crowd, settle: u64) -> Result<Cost> {
     let directory = tempfile::tempdir()?;
-    let target = Idle::start(PROCESSES, false)?;
-    let seconds = setting.seconds + SETTLE + 1;
+    let target = Idle::start(crowd, false)?;
+    let seconds = setting.seconds + settle + 1;
     let family = Target::Family(target.pid());
     let run = profiler.start(&setting.binary, family, RATE_HZ, seconds, directory.path())?;
-    thread::sleep(Duration::from_secs(SETTLE));
+    thread::sleep(Duration::from_secs(settle));
     let before = Usage::of(run.pid())?;
     thread::sleep(Duration::from_secs(setting.seconds));
     let used = Usage::of(run.pid())?.since(&before);
     let resident = usage::resident_peak_kib(run.pid()).context("it has ended too soon")?;
+    let maps = usage::maps_kib(run.pid());
     run.finish()?;
     let share = |ns: u64| ns as f64 / 1e7 / setting.seconds as f64;
     Ok(Cost {
         cpu: share(used.cpu_ns),
         bpf: share(used.bpf_ns),
         resident_mb: resident as f64 * 1024.0 / 1e6,
+        maps_mb: maps as f64 * 1024.0 / 1e6,
     })
 }
 
-/// From the profiler's start until its first sample of a process that is always busy, in milliseconds.
-fn first_sample_ms(setting: &Setting, profiler: Profiler) -> Result<f64> {
+/// A profiler's beginning.
+pub struct First {
+    /// From its start until its first sample of a process that is always busy.
+    pub milliseconds: f64,
+    /// CPU time of the profiler, its BPF programs included, up to a second before its end.
+    pub cpu_s: f64,
+    /// How many processes it says were under profile; 0 where it does not.
+    pub profiled: usize,
+}
+
+/// The beginning of a profiler that runs for so many seconds.
+pub fn first(setting: &Setting, profiler: Profiler, crowd: Crowd, seconds: u64) -> Result<First> {
     let directory = tempfile::tempdir()?;
-    let target = Idle::start(PROCESSES, true)?;
+    let target = Idle::start(crowd, true)?;
     let start = monotonic_ns();
     let family = Target::Family(target.pid());
-    let run = profiler.start(&setting.binary, family, RATE_HZ, FIRST, directory.path())?;
+    let run = profiler.start(&setting.binary, family, RATE_HZ, seconds, directory.path())?;
+    thread::sleep(Duration::from_secs(seconds - 1));
+    let used = Usage::of(run.pid())?;
     run.finish()?;
     let profile = Run::profile(directory.path())?;
     let first = times(&profile)
         .filter(|&time| time + 2_000_000 > start)
         .min()
         .with_context(|| format!("{} has no sample of the clock", profiler.name()))?;
-    Ok(first.saturating_sub(start) as f64 / 1e6)
+    Ok(First {
+        milliseconds: first.saturating_sub(start) as f64 / 1e6,
+        cpu_s: (used.cpu_ns + used.bpf_ns) as f64 / 1e9,
+        profiled: Run::profiled(directory.path()),
+    })
 }
 
 /// The times in the names of the clock's functions.

@@ -1,9 +1,14 @@
 //! Ours and other profilers, measured in the same run on the same programs.
 
 mod busy;
+mod cgroups;
 mod clock;
 mod idle;
+mod many;
+mod mojo;
 mod profiler;
+mod start;
+mod storm;
 mod table;
 mod target;
 mod usage;
@@ -23,7 +28,7 @@ use crate::{
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  cargo xtask bench                               all, five times each: some twenty minutes
+  cargo xtask bench                               all, five times each: some forty minutes
   cargo xtask bench --only busy --runs 1          one look
   cargo xtask bench > docs/benchmarks-new.md      tables on standard output, progress on standard error
 
@@ -48,7 +53,48 @@ enum Part {
     Busy,
     /// 40 mostly idle processes
     Idle,
+    /// 500 processes that run at the start
+    Start,
+    /// 2,000 mostly idle processes
+    Many,
+    /// 70 children a second
+    Storm,
+    /// 100 busy cgroups
+    Cgroups,
 }
+
+/// Measures, and returns a table.
+type Measure = fn(&Setting) -> Result<String>;
+
+/// What is measured, in this order, under which title.
+const PARTS: [(Part, &str, Measure); 6] = [
+    (Part::Busy, "One busy thread, 30 frames deep", busy::measure),
+    (
+        Part::Idle,
+        "40 mostly idle processes at 99 Hz",
+        idle::measure,
+    ),
+    (
+        Part::Start,
+        "500 processes running at the start",
+        start::measure,
+    ),
+    (
+        Part::Many,
+        "2,000 mostly idle processes with 5,000 threads",
+        many::measure,
+    ),
+    (
+        Part::Storm,
+        "A storm of 70 children a second, 15 ms of work each",
+        storm::measure,
+    ),
+    (
+        Part::Cgroups,
+        "A filter for one of 100 busy cgroups, 30 frames deep",
+        cgroups::measure,
+    ),
+];
 
 /// What all measurements share.
 pub struct Setting {
@@ -78,13 +124,11 @@ pub fn main(args: &BenchArgs) -> Result<()> {
     };
     let _statistics = usage::enable_statistics()?;
     println!("{}", machine(&setting));
-    if args.only != Some(Part::Idle) {
-        println!("## One busy thread, 30 frames deep, CPython 3.12.1\n");
-        println!("{}", busy::measure(&setting)?);
-    }
-    if args.only != Some(Part::Busy) {
-        println!("## 40 mostly idle processes at 99 Hz, CPython 3.12.1\n");
-        println!("{}", idle::measure(&setting)?);
+    for (part, title, measure) in PARTS {
+        if args.only.is_none_or(|only| only == part) {
+            println!("## {title}, CPython 3.12.1\n");
+            println!("{}", measure(&setting)?);
+        }
     }
     Ok(())
 }

@@ -9,15 +9,18 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
+use super::mojo;
 use crate::{setup, shell};
 
 /// What to profile.
 #[derive(Clone, Copy, Debug)]
-pub enum Target {
+pub enum Target<'a> {
     /// One process.
     Process(u32),
     /// A process and its children; our own profiler looks for all of Python, these among it.
     Family(u32),
+    /// What is in a cgroup: our own profiler alone.
+    Cgroup(&'a str),
 }
 
 /// A profiler.
@@ -51,11 +54,16 @@ impl Profiler {
     pub fn start(
         self,
         binary: &Path,
-        target: Target,
+        target: Target<'_>,
         rate_hz: u32,
         seconds: u64,
         directory: &Path,
     ) -> Result<Run> {
+        ensure!(
+            self == Self::Ours || !matches!(target, Target::Cgroup(_)),
+            "{} knows no cgroups",
+            self.name()
+        );
         let mut command = match self {
             Self::Ours => ours(binary, target),
             Self::PySpy => py_spy(target),
@@ -95,30 +103,53 @@ impl Profiler {
             directory: directory.to_owned(),
         })
     }
+
+    /// The time that a profile attributes to processes other than `parent`, in seconds: by our own `--stats`, and by
+    /// what the others write.
+    pub fn others_s(self, directory: &Path, parent: u32, rate_hz: u32) -> Result<f64> {
+        if self == Self::Ours {
+            let stats: Value = serde_json::from_slice(&fs::read(directory.join("stats"))?)?;
+            let processes = stats["processes"].as_array().context("no processes")?;
+            return Ok(processes
+                .iter()
+                .filter(|process| process["ppid"] == parent)
+                .filter_map(|process| process["sampled_s"].as_f64())
+                .sum());
+        }
+        let profile = Run::profile(directory)?;
+        if self == Self::Austin {
+            let times = mojo::times(&profile);
+            let others = times.iter().filter(|&(&pid, _)| pid != u64::from(parent));
+            return Ok(others.map(|(_, &us)| us as f64 / 1e6).sum());
+        }
+        Ok(others(&String::from_utf8_lossy(&profile), parent) / f64::from(rate_hz))
+    }
 }
 
-fn ours(binary: &Path, target: Target) -> Command {
+fn ours(binary: &Path, target: Target<'_>) -> Command {
     let mut command = Command::new(binary);
     match target {
         Target::Process(pid) => command.args(["-p", &pid.to_string()]),
         Target::Family(_) => command.arg("--all-python"),
+        Target::Cgroup(path) => command.args(["--cgroup", path]),
     };
     command
 }
 
-fn py_spy(target: Target) -> Command {
+fn py_spy(target: Target<'_>) -> Command {
     let mut command = Command::new(setup::peers_path().join("bin/py-spy"));
     command.arg("record");
     match target {
         Target::Process(pid) => command.args(["-p", &pid.to_string()]),
         Target::Family(pid) => command.args(["--subprocesses", "-p", &pid.to_string()]),
+        Target::Cgroup(_) => &mut command,
     };
     command
 }
 
 /// It is linked against a newer libc than most hosts have: it is run by the loader, and with the
 /// libraries, of the newer root file system.
-fn austin(target: Target) -> Command {
+fn austin(target: Target<'_>) -> Command {
     let root = setup::forky();
     let mut command = Command::new(root.join("usr/lib64/ld-linux-x86-64.so.2"));
     command
@@ -130,6 +161,7 @@ fn austin(target: Target) -> Command {
     match target {
         Target::Process(pid) => command.args(["-p", &pid.to_string()]),
         Target::Family(pid) => command.args(["-C", "-p", &pid.to_string()]),
+        Target::Cgroup(_) => &mut command,
     };
     command
 }
@@ -167,6 +199,18 @@ impl Run {
             .with_context(|| format!("{} does not say how many: {messages}", self.profiler.name()))
     }
 
+    /// How many processes our own profiler says were under profile; 0 for the others.
+    pub fn profiled(directory: &Path) -> usize {
+        let stats = fs::read(directory.join("stats")).unwrap_or_default();
+        let stats: Value = serde_json::from_slice(&stats).unwrap_or_default();
+        let processes = stats["processes"].as_array();
+        processes.map_or(0, |all| {
+            all.iter()
+                .filter(|process| process["status"] == "profiled")
+                .count()
+        })
+    }
+
     /// The profile that it wrote.
     pub fn profile(directory: &Path) -> Result<Vec<u8>> {
         fs::read(directory.join("profile")).context("no profile was written")
@@ -181,8 +225,32 @@ impl Drop for Run {
     }
 }
 
+/// The samples of processes other than `parent` in py-spy's output, where a stack begins with the process and those
+/// that it descends from: `process 1:"python x y";process 2:"python z";main (z.py:3) 5`.
+fn others(profile: &str, parent: u32) -> f64 {
+    let of = |line: &str| {
+        let (stack, count) = line.rsplit_once(' ')?;
+        let at = stack.rfind(";process ").map_or(0, |at| at + 1);
+        let pid = number_after(stack.get(at..)?, "process ")?;
+        (pid != u64::from(parent)).then(|| count.parse::<f64>().ok())?
+    };
+    profile.lines().filter_map(of).sum()
+}
+
 fn number_after(text: &str, mark: &str) -> Option<u64> {
     let (_, rest) = text.split_once(mark)?;
     let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
     digits.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::others;
+
+    /// Samples of a parent's children are those whose stacks name a child last.
+    #[test]
+    fn samples_of_others() {
+        let profile = "process 7:\"python x\";process 8:\"python x y\";a 2\nprocess 7:\"python x\";a 3\nb 9\n";
+        assert!((others(profile, 7) - 2.0).abs() < f64::EPSILON);
+    }
 }

@@ -2,14 +2,15 @@
 
 use std::{
     fs::{self, File},
-    io::Read as _,
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    os::unix::process::CommandExt as _,
     path::PathBuf,
     process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::{paths, shell};
 
@@ -34,19 +35,30 @@ pub struct Busy {
 impl Busy {
     /// Starts it, and waits until it counts.
     pub fn start(directory: &std::path::Path) -> Result<Self> {
+        let busy = Self::spawn(directory)?;
+        busy.until_it_counts()?;
+        Ok(busy)
+    }
+
+    /// Starts it.
+    pub fn spawn(directory: &std::path::Path) -> Result<Self> {
         let counter = directory.join("counter");
         fs::write(&counter, [0; 8])?;
         let child = python("deep.py").arg(&counter).spawn();
-        let busy = Self {
+        Ok(Self {
             child: child.context("no CPython 3.12.1: run cargo xtask setup")?,
             counter,
-        };
-        let end = Instant::now() + Duration::from_secs(10);
-        while busy.rounds()? == 0 {
+        })
+    }
+
+    /// Waits until it counts.
+    pub fn until_it_counts(&self) -> Result<()> {
+        let end = Instant::now() + Duration::from_secs(30);
+        while self.rounds()? == 0 {
             ensure!(Instant::now() < end, "the busy program does not count");
             thread::sleep(Duration::from_millis(10));
         }
-        Ok(busy)
+        Ok(())
     }
 
     pub fn pid(&self) -> u32 {
@@ -67,25 +79,48 @@ impl Drop for Busy {
     }
 }
 
+/// Mostly idle children of one parent.
+#[derive(Clone, Copy, Debug)]
+pub struct Crowd {
+    /// How many.
+    pub children: u32,
+    /// How many of them are executed anew; the others are forked.
+    pub executed: u32,
+    /// How many threads they have besides their first ones, in all.
+    pub threads: u32,
+    /// How often each thread wakes to do little.
+    pub pause: Duration,
+}
+
 /// A parent with mostly idle children.
 pub struct Idle {
     child: Child,
 }
 
 impl Idle {
-    /// Starts it with that many children, and one more that tells the time by its functions' names where `clock` is set.
-    pub fn start(children: u32, clock: bool) -> Result<Self> {
-        use std::os::unix::process::CommandExt as _;
+    /// Starts it, and one child more that tells the time by its functions' names where `clock` is set. Waits
+    /// until all run and have come to rest.
+    pub fn start(crowd: Crowd, clock: bool) -> Result<Self> {
         let mut command = python("idle.py");
         command
-            .arg(children.to_string())
-            .args(clock.then_some("clock"));
+            .arg(crowd.children.to_string())
+            .args(["--executed", &crowd.executed.to_string()])
+            .args(["--threads", &crowd.threads.to_string()])
+            .args(["--pause", &crowd.pause.as_secs_f64().to_string()])
+            .args(clock.then_some("--clock"))
+            .stdout(Stdio::piped());
         // A process group of their own, so that all of them can be ended.
         let child = command.process_group(0).spawn();
-        let idle = Self {
+        let mut idle = Self {
             child: child.context("no CPython 3.12.1: run cargo xtask setup")?,
         };
-        thread::sleep(Duration::from_secs(2));
+        let output = idle.child.stdout.take().context("it has no output")?;
+        // It ends with the program, whatever becomes of it.
+        let mut line = String::new();
+        BufReader::new(output).read_line(&mut line)?;
+        ensure!(line == "ready\n", "the idle program says {line:?}");
+        // Those that are executed anew take their time.
+        thread::sleep(Duration::from_secs(2) + Duration::from_millis(20) * crowd.executed);
         Ok(idle)
     }
 
@@ -96,12 +131,84 @@ impl Idle {
 
 impl Drop for Idle {
     fn drop(&mut self) {
-        if let Ok(group) = i32::try_from(self.child.id()) {
-            // SAFETY: kill touches no memory; the group is that of our own child, which has not been waited for.
-            unsafe { libc::kill(-group, libc::SIGKILL) };
-        }
-        end(&mut self.child);
+        end_group(&mut self.child);
     }
+}
+
+/// How a storm's children are started.
+#[derive(Clone, Copy, Debug)]
+pub enum Birth {
+    Forked,
+    Executed,
+}
+
+/// A parent that starts many children, one after the other.
+pub struct Storm {
+    child: Child,
+}
+
+/// What the parent says in the end.
+#[derive(Clone, Copy, Debug)]
+pub struct Storms {
+    /// How many children there were.
+    pub children: f64,
+    /// CPU time that the kernel accounts to them, in seconds.
+    pub cpu_s: f64,
+}
+
+impl Storm {
+    /// Starts the parent, which waits for [`Self::begin`].
+    pub fn start(seconds: u64, rate: u32, birth: Birth) -> Result<Self> {
+        let mut command = python("storm.py");
+        command
+            .args([seconds.to_string(), rate.to_string()])
+            .arg(match birth {
+                Birth::Forked => "forked",
+                Birth::Executed => "executed",
+            })
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
+        let child = command.process_group(0).spawn();
+        let storm = Self {
+            child: child.context("no CPython 3.12.1: run cargo xtask setup")?,
+        };
+        thread::sleep(Duration::from_secs(1));
+        Ok(storm)
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Lets it begin, and waits until all children have ended.
+    pub fn run(&mut self) -> Result<Storms> {
+        // Its end is the line's end.
+        let mut input = self.child.stdin.take().context("it runs already")?;
+        input.write_all(b"\n")?;
+        let output = self.child.stdout.take().context("it runs already")?;
+        let mut line = String::new();
+        BufReader::new(output).read_line(&mut line)?;
+        let numbers: Vec<f64> = line.split_whitespace().flat_map(str::parse).collect();
+        match numbers[..] {
+            [children, cpu_s] => Ok(Storms { children, cpu_s }),
+            _ => bail!("the storm says {line:?}"),
+        }
+    }
+}
+
+impl Drop for Storm {
+    fn drop(&mut self) {
+        end_group(&mut self.child);
+    }
+}
+
+/// Ends a child that leads a process group, and all of that group.
+fn end_group(child: &mut Child) {
+    if let Ok(group) = i32::try_from(child.id()) {
+        // SAFETY: kill touches no memory; the group is that of our own child, which has not been waited for.
+        unsafe { libc::kill(-group, libc::SIGKILL) };
+    }
+    end(child);
 }
 
 fn end(child: &mut Child) {

@@ -55,6 +55,23 @@ impl Usage {
     }
 }
 
+/// Memory of the BPF maps that a process holds, in KiB: `memlock` of their descriptors (`bpf_map_show_fdinfo`
+/// in kernel/bpf/syscall.c, right from 6.4 on).
+pub fn maps_kib(pid: u32) -> u64 {
+    let mut maps = BTreeMap::new();
+    for entry in fs::read_dir(format!("/proc/{pid}/fdinfo"))
+        .into_iter()
+        .flatten()
+        .flatten()
+    {
+        let text = fs::read_to_string(entry.path()).unwrap_or_default();
+        if let (Some(id), Some(bytes)) = (value(&text, "map_id:"), value(&text, "memlock:")) {
+            maps.insert(id, bytes);
+        }
+    }
+    maps.values().sum::<u64>() / 1024
+}
+
 /// The most memory that the process had resident at once, in KiB.
 pub fn resident_peak_kib(pid: u32) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;

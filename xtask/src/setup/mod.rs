@@ -4,6 +4,7 @@
 
 mod apt;
 mod builds;
+mod frozen;
 mod interpreters;
 mod kernels;
 mod node;
@@ -127,6 +128,8 @@ fn components(purpose: Purpose) -> Vec<Box<dyn Component>> {
         all.push(Box::new(roots::DebugBuild));
         all.push(Box::new(node::NodePackages));
         all.push(Box::new(venv::flights()));
+        all.push(Box::new(venv::servers()));
+        all.push(Box::new(frozen::Frozen));
         all.extend(kernels::all());
     }
     if purpose >= Purpose::Bench {

@@ -54,6 +54,16 @@ const WANTED: &[Package] = &[
         name: "npm",
         any_of: &["npm"],
     },
+    // Real containers: podman starts them from a root file system, runc is the runtime that takes any mix of
+    // cgroup versions.
+    Package {
+        name: "podman",
+        any_of: &["podman"],
+    },
+    Package {
+        name: "runc",
+        any_of: &["runc"],
+    },
     // Reads the symbols of an interpreter, for what the tests expect of ours.
     Package {
         name: "binutils",

@@ -19,6 +19,8 @@ pub struct Venv {
     directory: &'static str,
     why: &'static str,
     packages: &'static [&'static str],
+    /// Packages of which there are only sources.
+    compiled: &'static [&'static str],
 }
 
 /// What `examples/flights.py` wants.
@@ -27,6 +29,23 @@ pub fn flights() -> Venv {
         directory: "venv-flights",
         why: "the example in README.md",
         packages: &["numpy==2.2.6", "pandas==2.2.3"],
+        compiled: &[],
+    }
+}
+
+/// What the tests profile of what people run: servers, and what switches stacks. uwsgi is compiled, since PyPI has no
+/// wheel of it.
+pub fn servers() -> Venv {
+    Venv {
+        directory: "venv-servers",
+        why: "profiling servers, event loops and frozen programs",
+        packages: &[
+            "gunicorn==27.0.1",
+            "gevent==26.9.0",
+            "uvloop==0.23.0",
+            "pyinstaller==6.22.3",
+        ],
+        compiled: &["uwsgi==2.0.31"],
     }
 }
 
@@ -36,6 +55,7 @@ pub fn peers() -> Venv {
         directory: "venv-peers",
         why: "the benchmark's comparison",
         packages: &["py-spy==0.4.3", "austin-dist==4.0.0"],
+        compiled: &[],
     }
 }
 
@@ -56,7 +76,7 @@ impl Venv {
     }
 
     fn contents(&self) -> String {
-        self.packages.join("\n")
+        [self.packages, self.compiled].concat().join("\n")
     }
 }
 
@@ -71,7 +91,7 @@ impl Component for Venv {
 
     fn missing(&self) -> Option<String> {
         let complete = fs::read_to_string(self.marker()).is_ok_and(|text| text == self.contents());
-        (!complete).then(|| self.packages.join(", "))
+        (!complete).then(|| self.contents().replace('\n', ", "))
     }
 
     fn provide(&self, log: &Path) -> Result<(), Obstacle> {
@@ -92,7 +112,12 @@ impl Component for Venv {
         let mut install = Command::new(path.join("bin/python"));
         install
             .args(["-m", "pip", "install", "--quiet", "--only-binary=:all:"])
-            .args(self.packages);
+            .args(self.compiled.iter().map(|package| {
+                let name = package.split('=').next().unwrap_or(package);
+                format!("--no-binary={name}")
+            }))
+            .args(self.packages)
+            .args(self.compiled);
         shell::run_logged(&mut install, log)
             .map_err(|error| Obstacle::new(format!("{error:#}"), &[&shell::display(&install)]))?;
         fs::write(self.marker(), self.contents()).context("cannot mark it as complete")?;

@@ -13,7 +13,10 @@ use std::{
 use flate2::{Compression, write::GzEncoder};
 use prost::Message;
 
-use crate::profile::model::{Profile, Sample};
+use crate::{
+    host::labels::Runtime,
+    profile::model::{Profile, Sample},
+};
 
 use super::{
     Options,
@@ -80,19 +83,27 @@ fn labels(profile: &Profile, sample: &Sample, table: &mut Table<'_>) -> Vec<prot
         ("process", visible(&process.comm)),
         ("thread", visible(&thread.name)),
     ];
+    let place = &process.labels;
+    let known = [
+        ("cgroup", process.cgroup.as_deref()),
+        ("container", process.container.as_deref()),
+        ("container_id", place.container.as_deref()),
+        ("runtime", place.runtime.map(Runtime::name)),
+        ("pod", place.pod.as_deref()),
+        ("unit", place.unit.as_deref()),
+        ("slice", place.slice.as_deref()),
+        ("user", process.user.as_deref()),
+    ];
     texts.extend(
-        process
-            .cgroup
-            .as_deref()
-            .map(|path| ("cgroup", visible(path))),
+        known
+            .into_iter()
+            .filter_map(|(key, value)| Some((key, visible(value?)))),
     );
-    texts.extend(
-        process
-            .container
-            .as_deref()
-            .map(|name| ("container", visible(name))),
-    );
-    let numbers = [("pid", process.pid), ("tid", thread.tid)];
+    let numbers = [
+        ("pid", Some(process.pid)),
+        ("tid", Some(thread.tid)),
+        ("container_pid", process.container_pid),
+    ];
     let mut labels: Vec<_> = texts
         .into_iter()
         .map(|(key, value)| proto::Label {
@@ -101,6 +112,9 @@ fn labels(profile: &Profile, sample: &Sample, table: &mut Table<'_>) -> Vec<prot
             ..proto::Label::default()
         })
         .collect();
+    let numbers = numbers
+        .into_iter()
+        .filter_map(|(key, value)| Some((key, value?)));
     labels.extend(numbers.map(|(key, value)| proto::Label {
         key: table.string(key),
         num: i64::from(value),

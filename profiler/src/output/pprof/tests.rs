@@ -10,7 +10,7 @@ use super::proto;
 use crate::{
     output::{
         Format, Options,
-        testing::{example, hostile, hostile_names},
+        testing::{JOBS, example, hostile, hostile_names},
     },
     profile::model::Profile,
 };
@@ -87,6 +87,9 @@ fn samples_have_stacks_values_and_labels() {
                 "process=web",
                 "thread=MainThread",
                 "cgroup=/system.slice/web.service",
+                "unit=web.service",
+                "slice=system.slice",
+                "user=www",
                 "pid=10",
                 "tid=10",
             ])
@@ -103,10 +106,16 @@ fn samples_have_stacks_values_and_labels() {
             strings(&[
                 "process=job",
                 "thread=MainThread",
-                "cgroup=/system.slice/web.service",
+                &format!("cgroup=/machine.slice/libpod-{JOBS}.scope"),
                 "container=jobs",
+                &format!("container_id={JOBS}"),
+                "runtime=podman",
+                "pod=2fc932ce-fdcc-454b-97bd-aadfdeb4c340",
+                "slice=machine.slice",
+                "user=www",
                 "pid=20",
                 "tid=20",
+                "container_pid=1",
             ])
         )
     );
@@ -194,7 +203,7 @@ fn check(names: &[String]) {
         assert_eq!(sample.value.len(), file.sample_type.len());
         let (stack, _, labels) = sample_text(&file, sample);
         assert!((1..=2).contains(&stack.len()));
-        assert_eq!(labels.len(), 6);
+        assert_eq!(labels.len(), 12);
         for id in &sample.location_id {
             let location = &file.location[usize::try_from(id - 1).unwrap()];
             assert!(location.mapping_id <= file.mapping.len() as u64);

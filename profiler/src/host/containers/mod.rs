@@ -1,0 +1,418 @@
+//! Names of containers, as Docker and Podman know them by their API.
+//!
+//! Nothing of a recording waits for them: they are asked on a thread of its own, when a container is met that
+//! has no name yet, so that names outlive their containers. Where nobody answers, the id has to do.
+
+mod api;
+
+use std::{
+    collections::HashMap,
+    path::PathBuf,
+    sync::mpsc::{Receiver, TryRecvError, channel},
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::labels::{Labels, Runtime, is_id};
+
+/// The time between two questions: a storm of new containers is asked about in one.
+const PAUSE: Duration = Duration::from_secs(1);
+/// How long an answer may take; nobody waits for it but the thread that asks.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Whom to ask.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// What answers there.
+    pub runtime: Runtime,
+    /// Its socket.
+    pub socket: PathBuf,
+    /// The user whose socket it is, where that is not root: what answers there must be that user's, and is
+    /// believed about that user's containers alone.
+    pub owner: Option<u32>,
+}
+
+/// Where Docker and Podman listen for root.
+#[must_use]
+pub fn endpoints() -> Vec<Endpoint> {
+    [
+        (Runtime::Docker, "/var/run/docker.sock"),
+        (Runtime::Podman, "/run/podman/podman.sock"),
+    ]
+    .map(|(runtime, socket)| Endpoint {
+        runtime,
+        socket: socket.into(),
+        owner: None,
+    })
+    .into()
+}
+
+/// Where they listen for another user, who runs them without root.
+fn endpoints_of(uid: u32) -> [Endpoint; 2] {
+    [
+        (Runtime::Docker, "docker.sock"),
+        (Runtime::Podman, "podman/podman.sock"),
+    ]
+    .map(|(runtime, socket)| Endpoint {
+        runtime,
+        socket: PathBuf::from(format!("/run/user/{uid}")).join(socket),
+        owner: Some(uid),
+    })
+}
+
+/// What a runtime says of a container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Named {
+    /// Its name: untrusted.
+    pub name: String,
+    /// Who knows it by that name.
+    pub runtime: Runtime,
+}
+
+/// Names by container id.
+#[derive(Clone, Debug, Default)]
+pub struct Names(HashMap<String, Named>);
+
+impl Names {
+    /// Asks as [`ask`] does, and keeps the first answer about each container.
+    #[must_use]
+    pub fn ask(endpoints: &[Endpoint], patience: Duration) -> Self {
+        let mut names = HashMap::new();
+        for (endpoint, id, name) in ask(endpoints, patience) {
+            let runtime = endpoint.runtime;
+            names.entry(id).or_insert(Named { name, runtime });
+        }
+        Self(names)
+    }
+
+    /// What is known of the container with a full id.
+    #[must_use]
+    pub fn get(&self, id: &str) -> Option<&Named> {
+        self.0.get(id)
+    }
+
+    /// How many are known.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether none is known.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// All of them: full id and name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Named)> {
+        self.0.iter().map(|(id, named)| (id.as_str(), named))
+    }
+
+    /// How a container is called: its name, or what its id is cut to, and its runtime, where known.
+    #[must_use]
+    pub fn call(&self, labels: &Labels) -> Option<(String, Option<Runtime>)> {
+        let id = labels.container.as_deref()?;
+        Some(match self.get(id) {
+            Some(named) => (named.name.clone(), labels.runtime.or(Some(named.runtime))),
+            None => (short(id).to_owned(), labels.runtime),
+        })
+    }
+}
+
+/// Asks each of `endpoints` for all of its containers, running or not, and waits for each no longer than
+/// `patience`: who said it, full id, name. Those that do not answer so are passed over.
+#[must_use]
+pub fn ask(endpoints: &[Endpoint], patience: Duration) -> Vec<(&Endpoint, String, String)> {
+    let mut answers = Vec::new();
+    for endpoint in endpoints {
+        let listed = api::containers(&endpoint.socket, endpoint.owner, patience);
+        answers.extend(
+            listed
+                .unwrap_or_default()
+                .into_iter()
+                .map(|(id, name)| (endpoint, id, name)),
+        );
+    }
+    answers
+}
+
+/// An id as `docker ps` and `podman ps` show it, 12 digits long; what is a name already stays whole.
+#[must_use]
+pub fn short(id: &str) -> &str {
+    if is_id(id) {
+        id.get(..12).unwrap_or(id)
+    } else {
+        id
+    }
+}
+
+/// Who may know a container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Place {
+    runtime: Option<Runtime>,
+    /// The user in whose slice it is, where that is not root.
+    owner: Option<u32>,
+}
+
+impl Place {
+    fn of(labels: &Labels) -> Self {
+        let user = labels.slice.as_deref().and_then(|slice| {
+            let uid = slice.strip_prefix("user-")?.strip_suffix(".slice")?;
+            uid.parse().ok().filter(|&uid| uid != 0)
+        });
+        Self {
+            runtime: labels.runtime,
+            owner: user,
+        }
+    }
+
+    fn may_be_known_to(self, endpoint: &Endpoint) -> bool {
+        self.runtime
+            .is_none_or(|runtime| runtime == endpoint.runtime)
+            && (endpoint.owner.is_none() || endpoint.owner == self.owner)
+    }
+}
+
+/// Who says what: endpoint, full id, name.
+type Answer = Vec<(Endpoint, String, String)>;
+
+/// Finds out names in the background.
+#[derive(Debug)]
+pub struct Containers {
+    endpoints: Vec<Endpoint>,
+    names: Names,
+    /// Met, and without a name so far.
+    nameless: HashMap<String, Place>,
+    /// Whether some were met since the last question.
+    is_due: bool,
+    /// When to ask next at the earliest.
+    next: Instant,
+    /// Where the answer will arrive.
+    asked: Option<Receiver<Answer>>,
+}
+
+impl Containers {
+    /// Nothing met yet.
+    #[must_use]
+    pub fn new(endpoints: Vec<Endpoint>) -> Self {
+        Self {
+            endpoints,
+            names: Names::default(),
+            nameless: HashMap::new(),
+            is_due: false,
+            next: Instant::now(),
+            asked: None,
+        }
+    }
+
+    /// Takes note of where a process runs, and asks if need be.
+    pub fn meet(&mut self, labels: &Labels) {
+        let Some(id) = labels.container.as_deref() else {
+            return;
+        };
+        let place = Place::of(labels);
+        if is_id(id) && self.names.get(id).is_none() && self.endpoints_for(place).next().is_some() {
+            self.nameless.insert(id.to_owned(), place);
+            self.is_due = true;
+            self.look();
+        }
+    }
+
+    /// The names known so far.
+    #[must_use]
+    pub const fn names(&self) -> &Names {
+        &self.names
+    }
+
+    /// Takes in what has been answered, and asks what has come up since; never waits.
+    pub fn look(&mut self) {
+        match self.asked.as_ref().map(Receiver::try_recv) {
+            Some(Ok(answer)) => self.learn(answer),
+            Some(Err(TryRecvError::Empty)) => return,
+            Some(Err(TryRecvError::Disconnected)) | None => self.asked = None,
+        }
+        if self.is_due && Instant::now() >= self.next {
+            self.ask();
+        }
+    }
+
+    /// Asks once more for what has no name yet, and waits so long at most.
+    #[must_use]
+    pub fn finish(mut self, patience: Duration) -> Names {
+        let until = Instant::now() + patience;
+        if self.asked.is_some() {
+            self.wait(until);
+        }
+        if !self.nameless.is_empty() {
+            self.ask();
+            self.wait(until);
+        }
+        self.names
+    }
+
+    fn wait(&mut self, until: Instant) {
+        let left = until.saturating_duration_since(Instant::now());
+        let answer = self
+            .asked
+            .as_ref()
+            .and_then(|asked| asked.recv_timeout(left).ok());
+        if let Some(answer) = answer {
+            self.learn(answer);
+        }
+    }
+
+    fn endpoints_for(&self, place: Place) -> impl Iterator<Item = Endpoint> {
+        let of_owner = place.owner.map(endpoints_of).into_iter().flatten();
+        let all = self.endpoints.iter().cloned().chain(of_owner);
+        all.filter(move |endpoint| place.may_be_known_to(endpoint))
+    }
+
+    fn ask(&mut self) {
+        let mut endpoints: Vec<Endpoint> = Vec::new();
+        for &place in self.nameless.values() {
+            for endpoint in self.endpoints_for(place) {
+                if !endpoints.contains(&endpoint) {
+                    endpoints.push(endpoint);
+                }
+            }
+        }
+        let (sender, receiver) = channel();
+        let asking = thread::Builder::new()
+            .name("container-names".into())
+            .spawn(move || {
+                let answer = ask(&endpoints, PATIENCE)
+                    .into_iter()
+                    .map(|(endpoint, id, name)| (endpoint.clone(), id, name))
+                    .collect();
+                // Whoever asked may have gone.
+                let _ = sender.send(answer);
+            });
+        self.asked = asking.is_ok().then_some(receiver);
+        self.is_due = false;
+        self.next = Instant::now() + PAUSE;
+    }
+
+    fn learn(&mut self, answer: Answer) {
+        self.asked = None;
+        for (endpoint, id, name) in answer {
+            let is_wanted = self
+                .nameless
+                .get(&id)
+                .is_some_and(|place| place.may_be_known_to(&endpoint));
+            if is_wanted {
+                self.nameless.remove(&id);
+                let runtime = endpoint.runtime;
+                self.names.0.insert(id, Named { name, runtime });
+            }
+        }
+        self.is_due &= !self.nameless.is_empty();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{api::serve, *};
+
+    const ID: &str = "9ec39b91f3d70e1beff50a308f77067065ea6be0d91a3378375056cd4422cf3d";
+
+    fn labels(id: &str, runtime: Option<Runtime>) -> Labels {
+        Labels {
+            container: Some(id.into()),
+            runtime,
+            ..Labels::default()
+        }
+    }
+
+    fn answer(body: &str) -> Vec<u8> {
+        format!("HTTP/1.0 200 OK\r\nContent-Type: application/json\r\n\r\n{body}").into_bytes()
+    }
+
+    /// Makes sure that a container's name is found out while it runs and kept when the API has gone, and that its
+    /// runtime is that of who knew it.
+    #[test]
+    fn a_name_outlives_the_api() {
+        let server = serve(
+            answer(&format!(r#"[{{"Id":"{ID}","Names":["/shop"]}}]"#)),
+            1,
+        );
+        let mut containers = Containers::new(vec![Endpoint {
+            runtime: Runtime::Docker,
+            socket: server.socket.clone(),
+            owner: None,
+        }]);
+        containers.meet(&labels(ID, None));
+        drop(server);
+        let names = containers.finish(PATIENCE);
+        assert_eq!(
+            names.call(&labels(ID, None)),
+            Some(("shop".into(), Some(Runtime::Docker)))
+        );
+    }
+
+    /// Makes sure that the id stands where nobody answers, cut as runtimes cut it, and that names stay whole.
+    #[test]
+    fn the_id_where_there_is_no_name() {
+        let mut containers = Containers::new(vec![Endpoint {
+            runtime: Runtime::Docker,
+            socket: "/nonexistent/docker.sock".into(),
+            owner: None,
+        }]);
+        containers.meet(&labels(ID, Some(Runtime::Docker)));
+        let names = containers.finish(PATIENCE);
+        let called = |id, runtime| names.call(&labels(id, runtime)).unwrap();
+        assert_eq!(
+            called(ID, Some(Runtime::Docker)),
+            ("9ec39b91f3d7".into(), Some(Runtime::Docker))
+        );
+        assert_eq!(called("web", Some(Runtime::Lxc)).0, "web");
+        assert_eq!(names.call(&Labels::default()), None);
+    }
+
+    /// Makes sure that nobody is asked about containers of others, be it of another runtime's or of another user's.
+    #[test]
+    fn only_who_may_know_is_asked() {
+        let mut containers = Containers::new(endpoints());
+        containers.meet(&Labels::default());
+        containers.meet(&labels(ID, Some(Runtime::Containerd)));
+        containers.meet(&labels("web", Some(Runtime::Lxc)));
+        assert!(containers.asked.is_none() && containers.nameless.is_empty());
+
+        let place = Place::of(&Labels::of_cgroup(&format!(
+            "/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-{ID}.scope"
+        )));
+        let sockets: Vec<_> = containers
+            .endpoints_for(place)
+            .map(|endpoint| endpoint.socket)
+            .collect();
+        assert_eq!(
+            sockets,
+            [
+                "/run/podman/podman.sock",
+                "/run/user/1000/podman/podman.sock"
+            ]
+            .map(PathBuf::from)
+        );
+    }
+
+    /// Makes sure that a user cannot name containers that are not in that user's slice.
+    #[test]
+    fn a_user_names_none_but_own_containers() {
+        let answer = |uid| {
+            vec![(
+                endpoints_of(uid)[1].clone(),
+                ID.to_owned(),
+                "mine".to_owned(),
+            )]
+        };
+        let mut containers = Containers::new(Vec::new());
+        let place = Place {
+            runtime: Some(Runtime::Podman),
+            owner: Some(1000),
+        };
+        containers.nameless.insert(ID.into(), place);
+        containers.learn(answer(1001));
+        assert_eq!(containers.names.get(ID), None);
+        containers.learn(answer(1000));
+        assert!(containers.names.get(ID).is_some());
+    }
+}

@@ -1,0 +1,117 @@
+//! What `/proc/PID/status` tells of who a process is.
+
+use std::{
+    collections::HashMap,
+    fs::{self, File},
+    io::Read as _,
+    sync::LazyLock,
+};
+
+/// More than the kernel writes there, even with hundreds of groups.
+const LIMIT: u64 = 64 << 10;
+
+/// Who a process is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Status {
+    /// Its real user id on the host.
+    pub uid: Option<u32>,
+    /// Its effective user id on the host.
+    pub effective: Option<u32>,
+    /// Its id in its own PID namespace, where that is another than ours.
+    pub container_pid: Option<u32>,
+}
+
+impl Status {
+    /// Reads it; nothing is known of a process that is gone.
+    #[must_use]
+    pub fn of(pid: u32) -> Self {
+        let mut text = String::new();
+        let read = File::open(format!("/proc/{pid}/status"))
+            .and_then(|file| file.take(LIMIT).read_to_string(&mut text));
+        if read.is_ok() {
+            Self::parse(&text)
+        } else {
+            Self::default()
+        }
+    }
+
+    fn parse(text: &str) -> Self {
+        let field = |name| text.lines().find_map(|line| line.strip_prefix(name));
+        let number = |text: &str| text.parse().ok();
+        Self {
+            // Real, effective, saved, file system.
+            uid: field("Uid:").and_then(|ids| number(ids.split_whitespace().next()?)),
+            effective: field("Uid:").and_then(|ids| number(ids.split_whitespace().nth(1)?)),
+            // From our own namespace, which is that of the /proc we read, inwards.
+            container_pid: field("NSpid:").and_then(|ids| {
+                let ids = ids.split_whitespace().skip(1);
+                number(ids.last()?)
+            }),
+        }
+    }
+}
+
+/// The name of a user of this host; the number where the host has no name for it.
+#[must_use]
+pub fn user_name(uid: u32) -> String {
+    static USERS: LazyLock<HashMap<u32, String>> = LazyLock::new(|| {
+        users(&String::from_utf8_lossy(
+            &fs::read("/etc/passwd").unwrap_or_default(),
+        ))
+    });
+    USERS.get(&uid).cloned().unwrap_or_else(|| uid.to_string())
+}
+
+/// Users by id, of which the first name counts (passwd(5), as getpwuid(3) reads it).
+fn users(passwd: &str) -> HashMap<u32, String> {
+    let mut users = HashMap::new();
+    for line in passwd.lines() {
+        let mut fields = line.split(':');
+        if let (Some(name), Some(Ok(uid))) = (fields.next(), fields.nth(1).map(str::parse)) {
+            users.entry(uid).or_insert_with(|| name.to_owned());
+        }
+    }
+    users
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Makes sure that the user and the innermost process id are read as proc_pid_status(5) has them.
+    #[test]
+    fn who_it_is() {
+        let text = "Name:\tpython3\nUid:\t1000\t0\t0\t0\nNSpid:\t4711\t17\t1\nNSsid:\t1\t1\t1\n";
+        let status = Status::parse(text);
+        assert_eq!(status.uid, Some(1000));
+        assert_eq!(status.container_pid, Some(1));
+        let own_namespace = Status::parse("NSpid:\t4711\n");
+        assert_eq!(own_namespace.container_pid, None);
+        // Before Linux 4.1.
+        assert_eq!(Status::parse("Name:\tx\n"), Status::default());
+    }
+
+    /// Makes sure that a user is called by the first name that the host has for the number.
+    #[test]
+    fn names_of_users() {
+        let users = users(
+            "root:x:0:0:root:/root:/bin/bash\ntoor:x:0:0::/:\n+::::::\nbroken\nweb:x:33:33::/:\n",
+        );
+        assert_eq!(users[&0], "root");
+        assert_eq!(users[&33], "web");
+        assert_eq!(users.len(), 2);
+        assert_eq!(user_name(4_000_000_000), "4000000000");
+    }
+
+    proptest! {
+        /// Makes sure that no text makes the parsers panic.
+        #[test]
+        fn any_text_is_taken(text in any::<String>(), ids in "[ \t0-9-]{0,40}") {
+            let _ = Status::parse(&text);
+            let _ = Status::parse(&format!("Uid:{ids}\nNSpid:{ids}\n"));
+            let _ = users(&text);
+        }
+    }
+}
