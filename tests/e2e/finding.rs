@@ -12,9 +12,10 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use end_to_end::{
     check::Failures,
+    collapsed::Stack,
     embedding::{self, Embeddable, Link},
     environment::{self, Turn},
-    held,
+    held::{self, Killed},
     interpreters::{self, Interpreter},
     profiler::Profiler,
     target::Target,
@@ -164,16 +165,8 @@ fn by_content() -> Result<()> {
     under_other_names(directory.path(), &mut targets)?;
     in_other_files(overlay.path(), &mut targets)?;
     let untraceable = embedded(directory.path(), &mut targets)?;
-    // What PyInstaller makes runs the program in a child.
-    let pids: Vec<u32> = targets
-        .iter()
-        .map(|target| target.fact("pid").or(Ok(target.pid())))
-        .collect::<Result<_>>()?;
-    let pids: Vec<u32> = pids
-        .iter()
-        .zip(&targets)
-        .map(|(&said, target)| host_pid(said, target))
-        .collect();
+    let pids = targets.iter().map(runner).collect::<Result<Vec<u32>>>()?;
+    let _children = Killed(pids.clone());
     let held = held::record(&pids, Profiler::of_all(RATE_HZ, "60s"), || {
         thread::sleep(Duration::from_secs(9));
         Ok(())
@@ -193,15 +186,20 @@ fn by_content() -> Result<()> {
     failures.finish()
 }
 
-/// The process that runs the program. What is unpacked by its parent says its own id.
-fn host_pid(said: u32, target: &Target) -> u32 {
-    let is_child = fs::read_to_string(format!("/proc/{said}/stat")).is_ok_and(|stat| {
-        let parent = stat
-            .rsplit_once(") ")
-            .and_then(|(_, rest)| rest.split(' ').nth(1));
-        parent == Some(&target.pid().to_string())
-    });
-    if is_child { said } else { target.pid() }
+/// The process that runs the program: what PyInstaller makes does so in a child.
+fn runner(target: &Target) -> Result<u32> {
+    let said: u32 = target.fact("pid")?;
+    let stat = fs::read_to_string(format!("/proc/{said}/stat"))?;
+    let parent = stat
+        .rsplit_once(") ")
+        .and_then(|(_, rest)| rest.split(' ').nth(1))
+        .context("no parent")?;
+    ensure!(
+        said == target.pid() || parent == target.pid().to_string(),
+        "{} runs in {said}, a child of {parent}",
+        target.name
+    );
+    Ok(said)
 }
 
 /// Makes sure that a libpython which a program opens long after its start is found, that of two in a process the
@@ -288,7 +286,16 @@ fn is_profiled_since(held: &held::Held, target: &Target, loaded: f64) -> Result<
     );
     // The interpreter's own start has other stacks.
     let mut profile = held.profile_of(target.pid());
-    profile.stacks.retain(|stack| stack.has("main"));
+    let is_program = |stack: &Stack| {
+        let mut frames = stack.frames.iter();
+        frames.any(|frame| {
+            frame
+                .file
+                .as_deref()
+                .is_some_and(|file| file.ends_with(PROGRAM))
+        })
+    };
+    profile.stacks.retain(is_program);
     let paths: Vec<Vec<String>> = target.fact("paths")?;
     held::check_paths(&profile, &paths)
 }

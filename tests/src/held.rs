@@ -33,6 +33,20 @@ pub struct Held {
     pub cpu: HashMap<u32, f64>,
 }
 
+/// Processes that are killed when this is dropped: children of targets, which do not end with their parents while
+/// they are stopped.
+#[derive(Debug, Default)]
+pub struct Killed(pub Vec<u32>);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        for &pid in &self.0 {
+            // One that has ended is no loss.
+            let _ = send_signal(pid, libc::SIGKILL);
+        }
+    }
+}
+
 /// Stops processes, starts the profiler, lets them go on for as long as `work` takes, stops them, and ends the
 /// profiler. They stay stopped.
 ///

@@ -168,10 +168,16 @@ impl Discovery {
         self.look_soon(pid, Why::Exec);
     }
 
-    /// A process that is not under profile was met by the kernel side at that time (ns of the monotonic clock).
+    /// A process that is not under profile, or finds no Python, was met by the kernel side at that time (ns of the
+    /// monotonic clock) with code that is new.
     pub fn met(&mut self, pid: u32, time: u64) {
+        let now = Instant::now();
         if let Some(pending) = self.pending.get_mut(&pid) {
-            pending.due = Instant::now();
+            pending.due = now;
+        } else if let Some(doubt) = self.doubts.get_mut(&pid) {
+            // What it has mapped may be what it is going to use.
+            *doubt = (now, DOUBT);
+            self.look_soon(pid, Why::Met);
         } else if self
             .known
             .get(&pid)
