@@ -5,6 +5,7 @@ pub mod command;
 pub mod discovery;
 mod finish;
 mod names;
+pub mod past;
 mod register;
 mod select;
 pub mod selection;
