@@ -80,6 +80,8 @@ impl Scope {
 /// A process that is to be looked at.
 #[derive(Debug)]
 struct Pending {
+    /// When what made us look was heard of (ns of the monotonic clock).
+    since: u64,
     due: Instant,
     /// How many looks found a program that has yet to load its interpreter.
     attempts: u32,
@@ -199,7 +201,22 @@ impl Discovery {
     }
 
     /// A process came under profile by its parent's fork: there is nothing to find out.
-    pub fn forked(&mut self, pid: u32) {
+    ///
+    /// Ring buffers are read one after the other: what it executed since may have been heard of before its fork, which
+    /// was at that time (ns of the monotonic clock). Then there is.
+    pub fn forked(&mut self, pid: u32, time: u64) {
+        let later = |since: u64| since > time;
+        if self
+            .pending
+            .get(&pid)
+            .is_some_and(|pending| later(pending.since))
+            || self
+                .known
+                .get(&pid)
+                .is_some_and(|known| later(known.looked))
+        {
+            return;
+        }
         self.forget(pid);
         self.settle(pid, monotonic_ns(), true);
     }
@@ -223,6 +240,7 @@ impl Discovery {
     fn look_soon(&mut self, pid: u32, why: Why) {
         self.known.remove(&pid);
         let pending = Pending {
+            since: monotonic_ns(),
             due: Instant::now(),
             attempts: 0,
             why,
@@ -299,6 +317,7 @@ impl Discovery {
         for &pid in &all {
             if !self.known.contains_key(&pid) {
                 self.pending.entry(pid).or_insert(Pending {
+                    since: monotonic_ns(),
                     due: now,
                     attempts: 0,
                     why: Why::Unknown,

@@ -348,7 +348,12 @@ impl Recording {
                 None => {}
             }
             for forked in &collector.processes[before..] {
-                discovery.forked(forked.pid);
+                // One for which there was no room has no registration, and nothing to look for.
+                let time = match forked.generation {
+                    0 => u64::MAX,
+                    made => made,
+                };
+                discovery.forked(forked.pid, time);
             }
             before = collector.processes.len();
         });
