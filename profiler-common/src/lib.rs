@@ -4,7 +4,9 @@
 //! source runs in the kernel, over a live process from user space, and over byte images in tests.
 #![cfg_attr(not(any(test, feature = "user")), no_std)]
 
+pub mod comm;
 pub mod cpython;
+pub mod filter;
 pub mod memory;
 pub mod outcome;
 pub mod process;

@@ -6,6 +6,10 @@ use crate::outcome::OUTCOME_COUNT;
 pub const STALE: u32 = 1 << 0;
 /// Children that this process forks are profiled from their first sample on.
 pub const FOLLOW_CHILDREN: u32 = 1 << 1;
+/// This process was asked for by its id: where it runs does not matter to the filter.
+pub const NAMED: u32 = 1 << 2;
+/// So were its descendants.
+pub const NAMES_CHILDREN: u32 = 1 << 3;
 
 /// One registered process. Key of the map: the process id (tgid) in the initial pid namespace.
 #[repr(C)]
@@ -31,15 +35,17 @@ pub struct Process {
     pub code_type: u64,
     /// Index in the map of layouts.
     pub layout: u32,
-    /// Bits: [`STALE`], [`FOLLOW_CHILDREN`].
+    /// Bits: [`STALE`], [`FOLLOW_CHILDREN`], [`NAMED`], [`NAMES_CHILDREN`].
     pub flags: u32,
     /// How often the sampling program fired in it.
     pub taken: u64,
     /// How those samples ended as far as the kernel knows, by [`crate::outcome::Outcome`].
     pub outcomes: [u64; 8],
+    /// How often it fired while the filter left the thread out: none of these were taken.
+    pub left_out: u64,
 }
 
-const _: () = assert!(size_of::<Process>() == 112);
+const _: () = assert!(size_of::<Process>() == 120);
 const _: () = assert!(OUTCOME_COUNT <= 8);
 
 // SAFETY: repr(C), integers only, no padding (zerocopy checks it).

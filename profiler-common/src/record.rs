@@ -25,8 +25,10 @@ pub mod kind {
     pub const THREAD: u16 = 8;
     /// [`super::Stranger`].
     pub const STRANGER: u16 = 9;
+    /// [`super::Cgroup`], followed by its path.
+    pub const CGROUP: u16 = 10;
     /// [`super::Final`].
-    pub const FINAL: u16 = 10;
+    pub const FINAL: u16 = 11;
 }
 
 /// Marks of a stack: what stands where frames are missing. They are part of the stack's identity.
@@ -65,7 +67,10 @@ pub struct Sample {
     /// The CPU it was taken on.
     pub cpu: u16,
     /// How many periods of the sampling event this firing stands for: more than 1 where it came late.
-    pub periods: u32,
+    pub periods: u16,
+    /// The lower bits of [`crate::process::Process::left_out`]: where they have changed since the thread's last
+    /// sample, it may have run meanwhile without being wanted.
+    pub left_out: u16,
     /// When (ns, CLOCK_MONOTONIC).
     pub time: u64,
     /// Which registration of the process ([`crate::process::Process::generation`]).
@@ -134,11 +139,14 @@ pub struct StackFrame {
     pub key: u64,
     /// Address of the code object.
     pub address: u64,
-    /// Where in the instructions, in bytes; negative: before the first.
+    /// Where in the instructions, in bytes; negative: before the first; [`UNKNOWN_INSTRUCTION`]: not known.
     pub instruction: i32,
-    /// Explicit padding.
-    pub padding: u32,
+    /// The lower half of the `id` of the interpreter that runs it: 0 is the main one.
+    pub interpreter: u32,
 }
+
+/// What [`StackFrame::instruction`] is where the frame's pointer lies in no known copy of the bytecode.
+pub const UNKNOWN_INSTRUCTION: i32 = i32::MAX;
 
 /// A code object met for the first time on a CPU. The first bytes of name, file name and line table
 /// follow, in this order, as many as the `*_sent` fields say; the rest comes in [`Piece`]s.
@@ -259,8 +267,8 @@ pub struct Lifecycle {
     /// The thread that ended (EXIT) or called exec, by the id that it had then (EXEC), or the parent process
     /// (FORK).
     pub tid: u32,
-    /// Explicit padding.
-    pub padding: u32,
+    /// The lower bits of [`crate::process::Process::left_out`].
+    pub left_out: u32,
     /// When (ns, CLOCK_MONOTONIC).
     pub time: u64,
     /// The registration of the process: of the child for FORK; 0 where it is not registered: for FORK, since
@@ -303,6 +311,37 @@ pub struct Thread {
     pub ident: u64,
     /// The thread's name as the kernel has it, NUL-terminated.
     pub comm: [u8; 16],
+}
+
+/// Bytes of a path in a [`Cgroup`] record at most: what the tracepoint has room for (`TRACE_CGROUP_PATH_LEN`,
+/// Linux include/linux/cgroup.h).
+pub const CGROUP_PATH_BYTES: usize = 1024;
+
+/// A cgroup was made; its path from the root of its hierarchy follows.
+#[repr(C)]
+#[cfg_attr(
+    feature = "user",
+    derive(
+        zerocopy::FromBytes,
+        zerocopy::IntoBytes,
+        zerocopy::Immutable,
+        zerocopy::KnownLayout
+    )
+)]
+#[derive(Clone, Copy, Debug)]
+pub struct Cgroup {
+    /// [`kind::CGROUP`].
+    pub kind: u16,
+    /// Explicit padding.
+    pub padding: u16,
+    /// The number of its hierarchy, as in /proc/PID/cgroup: 0 is version 2.
+    pub hierarchy: u32,
+    /// How far below the root it is.
+    pub level: u32,
+    /// Bytes of the path.
+    pub path_bytes: u32,
+    /// Its id: the inode number of its directory.
+    pub id: u64,
 }
 
 /// A process that uses CPU time and is not under profile: met for the first time, or with other code mapped
@@ -361,5 +400,6 @@ const _: () = assert!(size_of::<Code>() == 64);
 const _: () = assert!(size_of::<Piece>() == 32);
 const _: () = assert!(size_of::<Lifecycle>() == 112);
 const _: () = assert!(size_of::<Thread>() == 48);
+const _: () = assert!(size_of::<Cgroup>() == 24);
 const _: () = assert!(size_of::<Stranger>() == 16);
 const _: () = assert!(size_of::<Final>() == 24);

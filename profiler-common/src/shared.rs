@@ -16,6 +16,8 @@ pub const STACK_SLOTS: u32 = 8192;
 pub const ENDED_SLOTS: u32 = 8192;
 /// Slots of the table of processes that were met and are not under profile.
 pub const STRANGER_SLOTS: u32 = 8192;
+/// Slots of the cache of what a filter's places say of cgroups, per CPU.
+pub const PLACE_SLOTS: u32 = 1024;
 /// Slots of the cache of code objects that were sent, per CPU.
 pub const CODE_SLOTS: u32 = 16384;
 
@@ -25,6 +27,7 @@ const _: () = assert!(
         && STACK_SLOTS.is_power_of_two()
         && CODE_SLOTS.is_power_of_two()
         && STRANGER_SLOTS.is_power_of_two()
+        && PLACE_SLOTS.is_power_of_two()
         && ENDED_SLOTS.is_power_of_two()
 );
 

@@ -52,6 +52,70 @@ pub static TASK_SIGNAL: Global<u32> = Global::new(0);
 #[unsafe(no_mangle)]
 pub static SIGNAL_LIVE: Global<u32> = Global::new(0);
 
+/// Whether there is a filter; 0: every registered process is sampled.
+#[unsafe(no_mangle)]
+pub static FILTERED: Global<u32> = Global::new(0);
+
+/// Offset of `real_cred` in `task_struct`.
+#[unsafe(no_mangle)]
+pub static TASK_CREDENTIALS: Global<u32> = Global::new(0);
+
+/// Offset of `euid` in `cred`.
+#[unsafe(no_mangle)]
+pub static CREDENTIALS_USER: Global<u32> = Global::new(0);
+
+/// Offset of `group_leader` in `task_struct`.
+#[unsafe(no_mangle)]
+pub static TASK_LEADER: Global<u32> = Global::new(0);
+
+/// Offset of `comm` in `task_struct`.
+#[unsafe(no_mangle)]
+pub static TASK_COMM: Global<u32> = Global::new(0);
+
+/// Offset of `cgroups` in `task_struct`.
+#[unsafe(no_mangle)]
+pub static TASK_CGROUPS: Global<u32> = Global::new(0);
+
+/// Offset of `dfl_cgrp`, the cgroup of version 2, in `css_set`.
+#[unsafe(no_mangle)]
+pub static CGROUPS_DEFAULT: Global<u32> = Global::new(0);
+
+/// Offset of `subsys`, the states by controller, in `css_set`.
+#[unsafe(no_mangle)]
+pub static CGROUPS_STATES: Global<u32> = Global::new(0);
+
+/// Offset of `cgroup` in `cgroup_subsys_state`.
+#[unsafe(no_mangle)]
+pub static STATE_CGROUP: Global<u32> = Global::new(0);
+
+/// Offset of `level` in `cgroup`.
+#[unsafe(no_mangle)]
+pub static CGROUP_LEVEL: Global<u32> = Global::new(0);
+
+/// Offset of `ancestors` (from 6.1 on: pointers), or of `ancestor_ids`, in `cgroup`.
+#[unsafe(no_mangle)]
+pub static CGROUP_ANCESTORS: Global<u32> = Global::new(0);
+
+/// Whether these are pointers.
+#[unsafe(no_mangle)]
+pub static ANCESTORS_ARE_POINTERS: Global<u32> = Global::new(0);
+
+/// Offset of `kn` in `cgroup`.
+#[unsafe(no_mangle)]
+pub static CGROUP_NODE: Global<u32> = Global::new(0);
+
+/// Offset of `id` in `kernfs_node`.
+#[unsafe(no_mangle)]
+pub static NODE_ID: Global<u32> = Global::new(0);
+
+/// Offset of `root` in `cgroup`.
+#[unsafe(no_mangle)]
+pub static CGROUP_ROOT: Global<u32> = Global::new(0);
+
+/// Offset of `hierarchy_id` in `cgroup_root`.
+#[unsafe(no_mangle)]
+pub static ROOT_HIERARCHY: Global<u32> = Global::new(0);
+
 /// Offset of `mm` in `task_struct`.
 #[unsafe(no_mangle)]
 pub static TASK_MM: Global<u32> = Global::new(0);

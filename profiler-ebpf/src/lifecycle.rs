@@ -8,7 +8,7 @@ use aya_ebpf::{
     programs::RawTracePointContext,
 };
 use profiler_common::{
-    process::{FOLLOW_CHILDREN, Process, STALE},
+    process::{FOLLOW_CHILDREN, NAMED, NAMES_CHILDREN, Process, STALE},
     record::{Lifecycle, kind},
     shared::event,
 };
@@ -64,6 +64,10 @@ pub fn fork(ctx: RawTracePointContext) -> i32 {
     child.generation = now;
     child.taken = 0;
     child.outcomes = [0; 8];
+    child.left_out = 0;
+    if child.flags & NAMES_CHILDREN == 0 {
+        child.flags &= !NAMED;
+    }
     if maps::PROCESSES.insert(pid, child, 0).is_err() {
         // Reported none the less, as a process that is not under profile: it is in the ledger, with the reason.
         child.generation = 0;
@@ -82,7 +86,7 @@ fn lifecycle(kind: u16, pid: u32, tid: u32, time: u64, process: &Process) -> Lif
         last: 0,
         pid,
         tid,
-        padding: 0,
+        left_out: process.left_out as u32,
         time,
         generation: process.generation,
         cpu: 0,
@@ -102,6 +106,7 @@ fn retire(pid: u32, process: *mut Process, record: &mut Lifecycle, wake: Wake) {
     unsafe {
         record.taken = (*process).taken;
         record.outcomes = (*process).outcomes;
+        record.left_out = (*process).left_out as u32;
     }
     if report(record, wake) {
         let _ = maps::PROCESSES.remove(pid);
@@ -129,7 +134,7 @@ pub fn exec(ctx: RawTracePointContext) -> i32 {
                 last: 0,
                 pid,
                 tid,
-                padding: 0,
+                left_out: 0,
                 time: now,
                 generation: 0,
                 cpu: current_runtime(),

@@ -10,8 +10,10 @@
 #![feature(asm_experimental_arch)]
 
 mod capture;
+mod cgroups;
 mod config;
 mod ended;
+mod filter;
 mod lifecycle;
 mod maps;
 mod output;

@@ -4,11 +4,17 @@ use aya_ebpf::{
     macros::map,
     maps::{Array, HashMap, PerCpuArray, ProgramArray, RingBuf},
 };
-use profiler_common::{cpython::layout::Layout, process::Process, shared};
+use profiler_common::{
+    cpython::layout::Layout,
+    filter::{Filter, Key},
+    process::Process,
+    shared,
+};
 
 use crate::{
     ended::Ended,
-    scratch::{Capture, Clock, Scratch, ThreadEntry},
+    filter::Known,
+    scratch::{Capture, CgroupRecord, Clock, Scratch, ThreadEntry},
     strangers::Met,
 };
 
@@ -76,3 +82,19 @@ pub static RING_3: RingBuf = RingBuf::with_byte_size(shared::DEFAULT_RING_BYTES,
 /// Counts what has no process to be counted at: by `profiler_common::shared::event`.
 #[map]
 pub static EVENTS: PerCpuArray<u64> = PerCpuArray::with_max_entries(shared::event::COUNT, 0);
+
+/// What is wanted of the processes under profile. Of no use, and small, where there is no filter.
+#[map]
+pub static FILTER: Array<Filter> = Array::with_max_entries(1, 0);
+
+/// The places and users of the filter, with the bits of `profiler_common::filter::verdict`.
+#[map]
+pub static MATCHES: HashMap<Key, u32> = HashMap::with_max_entries(1, 0);
+
+/// What the filter's places say of cgroups: direct-mapped by id.
+#[map]
+pub static PLACES: PerCpuArray<Known> = PerCpuArray::with_max_entries(shared::PLACE_SLOTS, 0);
+
+/// Where the news of a cgroup is put together.
+#[map]
+pub static CGROUP: PerCpuArray<CgroupRecord> = PerCpuArray::with_max_entries(1, 0);

@@ -20,7 +20,7 @@ use crate::{
 /// Frames that [`note_missing`] looks at.
 const FRAMES_PER_TURN: u32 = 16;
 
-const _: () = assert!((LEAF_FRAMES + ROOT_FRAMES) as u32 % FRAMES_PER_TURN == 0);
+const _: () = assert!(((LEAF_FRAMES + ROOT_FRAMES) as u32).is_multiple_of(FRAMES_PER_TURN));
 
 /// Sends the sample if its stack is known; else lists the code objects that must be sent before.
 #[perf_event]

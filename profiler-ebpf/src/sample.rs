@@ -13,10 +13,9 @@ use aya_ebpf::{
 use profiler_common::{
     cpython::{
         layout::Layout,
-        threads::{self, SearchStep},
-        walk::{self, LEAF_FRAMES, ROOT_FRAMES, Walk},
+        threads::{self, Remembered, SearchStep, Whereabouts},
+        walk::{self, LEAF_FRAMES, Owner, ROOT_FRAMES, Walk},
     },
-    memory::Memory,
     outcome::Outcome,
     process::{Process, STALE},
     record::{self, kind, mark},
@@ -24,7 +23,7 @@ use profiler_common::{
 };
 
 use crate::{
-    config, maps,
+    config, filter, maps,
     output::{self, Wake},
     scratch::{Scratch, ThreadEntry},
     strangers,
@@ -171,6 +170,10 @@ pub fn sample(ctx: PerfEventContext) -> u32 {
     if process.flags & STALE != 0 {
         return 0;
     }
+    if config::FILTERED.load() != 0 && !filter::wants(process) {
+        increment(&raw mut process.left_out);
+        return 0;
+    }
     increment(&raw mut process.taken);
     let Some(scratch) = maps::SCRATCH.get_ptr_mut(0) else {
         end(Outcome::Internal);
@@ -187,7 +190,12 @@ pub fn sample(ctx: PerfEventContext) -> u32 {
         kind: kind::SAMPLE,
         // SAFETY: has no preconditions.
         cpu: unsafe { bpf_get_smp_processor_id() } as u16,
-        periods,
+        periods: if periods > u32::from(u16::MAX) {
+            u16::MAX
+        } else {
+            periods as u16
+        },
+        left_out: process.left_out as u16,
         time: now,
         generation: process.generation,
         stack: 0,
@@ -212,23 +220,25 @@ pub fn sample(ctx: PerfEventContext) -> u32 {
 
     if let Some(entry) = thread_entry(tid) {
         if entry.tid == tid && entry.generation == process.generation {
-            if entry.state == 0 {
-                if now < entry.retry {
-                    scratch.walk = Walk::without_frames(mark::NO_THREAD_STATE, process.generation);
-                    go_on(&ctx, scratch, stage::PUBLISH);
+            let recent = now < entry.retry;
+            if entry.remembered.state == 0 {
+                if recent {
+                    stop(&ctx, scratch, mark::NO_THREAD_STATE);
                     return 0;
                 }
-            } else if UserMemory
-                .read(
-                    entry.state,
-                    &mut scratch.window,
-                    u32::from(layout.thread_span),
-                )
-                .is_ok()
-                && threads::matches(layout, scratch.thread_pointer, &scratch.window)
-                // Without the GIL it may be the wrong one of several, but is not looked for each time.
-                && (threads::is_attached(layout, &scratch.window) || now < entry.retry)
-            {
+            } else if let Some(state) = threads::recall(
+                &UserMemory,
+                layout,
+                Whereabouts {
+                    thread_pointer: scratch.thread_pointer,
+                    interpreters: scratch.interpreters,
+                    current_thread: scratch.current_thread,
+                },
+                entry.remembered,
+                recent,
+                &mut scratch.window,
+            ) {
+                entry.remembered.state = state;
                 start_walk(&ctx, scratch, layout);
                 return 0;
             }
@@ -275,7 +285,7 @@ fn search(ctx: &PerfEventContext, scratch: &mut Scratch, layout: &Layout) {
         scratch.thread_pointer,
         &mut scratch.window,
     ) {
-        remember(scratch, state);
+        remember(scratch, state, 0);
         start_walk(ctx, scratch, layout);
         return;
     }
@@ -329,6 +339,9 @@ pub extern "C" fn look_at_threads() -> u32 {
         ) {
             SearchStep::More => {}
             SearchStep::Found(state) => {
+                if state != scratch.search.candidate {
+                    scratch.search.alone = 0;
+                }
                 scratch.search.candidate = state;
                 return turn::FOUND;
             }
@@ -356,29 +369,30 @@ pub fn find(ctx: PerfEventContext) -> u32 {
     match step {
         turn::MORE if scratch.calls < FIND_UNTIL => go_on(&ctx, scratch, stage::FIND),
         turn::FOUND => {
-            remember(scratch, scratch.search.candidate);
+            remember(scratch, scratch.search.candidate, scratch.search.alone);
             start_walk(&ctx, scratch, layout);
         }
         turn::UNREADABLE => stop(&ctx, scratch, mark::UNREADABLE),
         _ => {
             #[cfg(feature = "diagnostics")]
             aya_log_ebpf::debug!(&ctx, "thread {} has no Python state", scratch.sample.tid);
-            remember(scratch, 0);
+            remember(scratch, 0, 0);
             stop(&ctx, scratch, mark::NO_THREAD_STATE);
         }
     }
     0
 }
 
-/// Caches the thread's state, or that it has none.
+/// Caches the thread's state, or that it has none; `alone` as in [`Remembered`].
 #[inline(always)]
-fn remember(scratch: &Scratch, state: u64) {
+fn remember(scratch: &Scratch, state: u64, alone: u64) {
     // SAFETY: has no preconditions.
     let searched = unsafe { bpf_ktime_get_ns() } - scratch.sample.time;
     if let Some(entry) = thread_entry(scratch.sample.tid) {
         *entry = ThreadEntry {
             generation: scratch.sample.generation,
-            state,
+            remembered: Remembered { state, alone },
+            main: 0,
             retry: scratch.sample.time + RETRY_NS + searched * RETRY_RATIO,
             tid: scratch.sample.tid,
             padding: 0,
@@ -395,8 +409,19 @@ fn stop(ctx: &PerfEventContext, scratch: &mut Scratch, mark: u32) {
 /// Begins the walk of the thread whose state is in the window.
 #[inline(always)]
 fn start_walk(ctx: &PerfEventContext, scratch: &mut Scratch, layout: &Layout) {
+    let interpreter = match thread_entry(scratch.sample.tid) {
+        Some(entry) => {
+            threads::interpreter(&UserMemory, layout, &mut entry.main, &scratch.window)
+        }
+        None => 0,
+    };
+    let owner = Owner {
+        generation: scratch.sample.generation,
+        code_type: scratch.code_type,
+        interpreter,
+    };
     scratch.walk = match walk::start(&UserMemory, layout, &scratch.window) {
-        Ok(start) => Walk::from(start, scratch.sample.generation, scratch.code_type),
+        Ok(start) => Walk::from(start, owner),
         Err(_) => Walk::without_frames(mark::UNREADABLE, scratch.sample.generation),
     };
     scratch.stretch.clear();

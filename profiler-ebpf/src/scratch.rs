@@ -4,7 +4,7 @@
 use profiler_common::{
     cpython::{
         code::CodeFields,
-        threads::Search,
+        threads::{Remembered, Search},
         walk::{Frames, Walk},
     },
     memory::{Stretch, Window},
@@ -132,12 +132,23 @@ pub struct Clock {
 pub struct ThreadEntry {
     /// The registration of its process.
     pub generation: u64,
-    /// Address of the thread state; 0: it has none.
-    pub state: u64,
+    /// The thread state; address 0: it has none.
+    pub remembered: Remembered,
+    /// Address of the main interpreter's state, once met.
+    pub main: u64,
     /// For a thread without state, or without the GIL: when to search again (ns).
     pub retry: u64,
     /// Thread id.
     pub tid: u32,
     /// Explicit padding.
     pub padding: u32,
+}
+
+/// The news of a cgroup.
+#[repr(C)]
+pub struct CgroupRecord {
+    /// The header.
+    pub cgroup: record::Cgroup,
+    /// Its path.
+    pub path: [u8; record::CGROUP_PATH_BYTES],
 }

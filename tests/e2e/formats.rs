@@ -120,6 +120,10 @@ fn pprof_shows_lines_and_labels() -> TestResult {
         ),
         ("cgroup", &["1250 (  100%): /system.slice/web.service"]),
         ("container", &["250 (  100%): jobs"]),
+        ("container_id", &["250 (  100%): c0ffeec0ffee"]),
+        ("container_pid", &["250 (  100%): 1"]),
+        ("unit", &["1250 (  100%): web.service"]),
+        ("user", &["1250 (  100%): www"]),
     ] {
         let section = tags
             .split("\n\n")

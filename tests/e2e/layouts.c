@@ -46,6 +46,8 @@ static void interpreter(void) {
     AT("interpreters_head", _PyRuntimeState, interpreters.head);
 #if PY_VERSION_HEX < 0x030C0000
     AT("current_thread", _PyRuntimeState, gilstate.tstate_current);
+#else
+    AT("interpreter_id", PyInterpreterState, id);
 #endif
 #else
     /* Include/pystate.h of 3.6 shows the structure to all. */
@@ -73,8 +75,12 @@ static void thread(void) {
 #if PY_VERSION_HEX >= 0x030C0000
     static PyThreadState state;
     state._status.active = 1;
+    unsigned active = 1u << lowest(&state._status);
+    state._status.active = 0;
+    state._status.unbound = 1;
     AT("thread_active", PyThreadState, _status);
-    SHOW("thread_active_mask", 1u << lowest(&state._status));
+    SHOW("thread_active_mask", active | 1u << lowest(&state._status));
+    SHOW("thread_active_value", active);
 #endif
 }
 

@@ -1,13 +1,14 @@
 //! Profiles of programs whose truth is known, on every interpreter, at 1 kHz for 5 s.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, thread, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use end_to_end::{
+    cgroups::{self, Cgroup},
     check::{Failures, is_within, names, number, paths, reused, sites, twice},
     collapsed::Stack,
     environment::Turn,
-    interpreters::Interpreter,
+    interpreters::{self, Interpreter},
     profiler::Profiler,
     speedscope::Speedscope,
     target::Target,
@@ -324,4 +325,47 @@ fn processes_are_told_apart() -> Result<()> {
         failures.expect(&interpreter.name, checked);
     }
     failures.finish()
+}
+
+/// Makes sure that a filter by cgroup, user and name lets pass what it says and nothing else, also what comes into a
+/// cgroup that is made meanwhile: where the fields lie that it is decided by differs from kernel to kernel.
+#[test]
+fn filtered_by_cgroup() -> Result<()> {
+    let (Some(_turn), Some(root)) = (Turn::take(), cgroups::root(None)) else {
+        return Ok(());
+    };
+    let interpreter = interpreters::required()?
+        .into_iter()
+        .find(|one| one.root.is_none())
+        .context("no interpreter")?;
+    let busy = || Target::start(&interpreter, "busy.py", [] as [&str; 0]);
+    let now = Cgroup::new(&root, "/pyprof-truth/now/below")?;
+    let (inside, outside, comer) = (busy()?, busy()?, busy()?);
+    now.add(inside.pid())?;
+    let mut running = Profiler::new()
+        .args([
+            "--cgroup",
+            "/pyprof-truth/now",
+            "--cgroup",
+            "/pyprof-truth/late",
+        ])
+        .args(["--user", "0", "--comm", "*", "-r", "499"])
+        .start()?;
+    running.until_sampling()?;
+    let late = Cgroup::new(&root, "/pyprof-truth/late")?;
+    late.add(comer.pid())?;
+    thread::sleep(Duration::from_secs(2));
+    running.signal(libc::SIGINT)?;
+    let run = running.wait()?.succeeded()?;
+    let stats = run.stats()?;
+    for (target, wanted) in [(&inside, true), (&comer, true), (&outside, false)] {
+        let samples = run.collapsed()?.of_process(target.pid()).samples();
+        ensure!(
+            stats.process(target.pid()).is_ok() == wanted && (samples > 20) == wanted,
+            "{samples} samples of {}, which is wanted: {wanted}\n{}",
+            target.pid(),
+            run.stderr
+        );
+    }
+    Ok(())
 }

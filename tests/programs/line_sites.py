@@ -15,6 +15,7 @@ import dis
 import random
 import re
 import sys
+import threading
 
 import target
 from line_sites_templates import TEMPLATES
@@ -129,5 +130,14 @@ target.ready(
     lines={name: sorted(lines) for name, lines in LINES.items()},
 )
 HIT[0] = spin
-while True:
-    SCOPE["drive"]()
+
+
+def work():
+    while True:
+        SCOPE["drive"]()
+
+
+if not getattr(sys, "_is_gil_enabled", lambda: True)():
+    # Without the GIL two threads at a time, each of which has its own copy of the bytecode.
+    threading.Thread(target=work, daemon=True).start()
+work()

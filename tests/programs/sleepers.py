@@ -1,9 +1,10 @@
-"""Forty threads that sleep in eight ways, and a busy main thread."""
+"""Forty threads, or as many as are asked for, that sleep in eight ways, and a busy main thread."""
 
 import os
 import queue
 import select
 import socket
+import sys
 import threading
 import time
 
@@ -63,7 +64,7 @@ WAYS = [
     sleep_in_read,
     sleep_in_receive,
 ]
-THREADS = 40
+THREADS = int(sys.argv[1]) if len(sys.argv) > 1 else 40
 for number in range(THREADS):
     threading.Thread(target=WAYS[number % len(WAYS)], daemon=True).start()
 # Every thread is asleep by now or soon: the main thread takes no CPU time that would keep them from it.

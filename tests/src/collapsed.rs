@@ -12,6 +12,8 @@ pub struct Collapsed {
 /// One line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stack {
+    /// What stands above the process, where something does: the container.
+    pub container: Option<String>,
     /// The process, where the stack stands under one: `comm (pid 12)`.
     pub process: Option<Group>,
     /// The thread, where the stack stands under one: `name (tid 12)`.
@@ -100,6 +102,18 @@ impl Stack {
         let mut process = None;
         let mut thread = None;
         let mut frames = Vec::new();
+        let (container, stack) = match stack.split_once(';') {
+            Some((above, below))
+                if Group::parse(above, "pid").is_none()
+                    && below
+                        .split(';')
+                        .next()
+                        .is_some_and(|text| Group::parse(text, "pid").is_some()) =>
+            {
+                (Some(above.to_owned()), below)
+            }
+            _ => (None, stack),
+        };
         for text in stack.split(';') {
             ensure!(!text.is_empty(), "an empty frame");
             if frames.is_empty() && process.is_none() && thread.is_none() {
@@ -117,6 +131,7 @@ impl Stack {
             frames.push(Frame::parse(text));
         }
         Ok(Self {
+            container,
             process,
             thread,
             frames,
@@ -186,9 +201,10 @@ mod tests {
     #[test]
     fn lines_are_understood() {
         let text = "python3.8 (pid 7);worker (1) (tid 9);main (a/b.py:12);[3 frames omitted];f (x) (<string>) 41\n\
-                    <module> (m.py:1) 2\n";
+                    <module> (m.py:1) 2\n\
+                    shop;python3.8 (pid 8);main (a/b.py:12) 1\n";
         let parsed = Collapsed::parse(text).unwrap();
-        assert_eq!(parsed.samples(), 43);
+        assert_eq!(parsed.samples(), 44);
         let first = &parsed.stacks[0];
         assert_eq!(first.process.as_ref().unwrap().id, 7);
         assert_eq!(first.thread.as_ref().unwrap().name, "worker (1)");
@@ -201,6 +217,9 @@ mod tests {
         assert_eq!(parsed.stacks[1].process, None);
         assert_eq!(parsed.of_process(7).samples(), 41);
         assert!(parsed.share_under("main") > 0.95);
+        let contained = &parsed.of_process(8).stacks[0];
+        assert_eq!(contained.container.as_deref(), Some("shop"));
+        assert_eq!(contained.frames.len(), 1);
     }
 
     /// Makes sure that lines without a count, and those with control characters, are refused.

@@ -57,6 +57,12 @@ impl Recorder {
     /// Begins.
     #[must_use]
     pub fn start(pids: &[u32]) -> Self {
+        Self::reading(pids, |pid| kernel_cpu_time(pid).ok())
+    }
+
+    /// Begins to read the CPU time, in seconds, of what these numbers stand for.
+    #[must_use]
+    pub fn reading(pids: &[u32], read: impl Fn(u32) -> Option<f64> + Send + 'static) -> Self {
         let pids = pids.to_vec();
         let stop = Arc::new(AtomicBool::new(false));
         let thread = thread::spawn({
@@ -66,7 +72,7 @@ impl Recorder {
                 let mut last = vec![0.0; pids.len()];
                 while !stop.load(Ordering::Relaxed) {
                     for (&pid, last) in pids.iter().zip(&mut last) {
-                        *last = kernel_cpu_time(pid).unwrap_or(*last);
+                        *last = read(pid).unwrap_or(*last);
                     }
                     readings.push((SystemTime::now(), last.clone()));
                     thread::sleep(INTERVAL);

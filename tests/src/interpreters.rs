@@ -147,6 +147,37 @@ pub fn expected() -> Vec<Interpreter> {
     all
 }
 
+/// Builds that are not like those that [`expected`] lists: without the GIL, for debugging, linked with musl.
+#[must_use]
+pub fn builds() -> Vec<Interpreter> {
+    let build = |directory: &str, executable: &str| Interpreter {
+        name: directory.to_owned(),
+        version: (3, minor(executable)),
+        executable: cache_directory()
+            .join("interpreters")
+            .join(directory)
+            .join("bin")
+            .join(executable),
+        root: None,
+    };
+    vec![
+        build("3.13t", "python3.13"),
+        build("3.14t", "python3.14"),
+        build("3.15t", "python3.15"),
+        build("3.14-musl", "python3.14"),
+        Interpreter {
+            name: "3.14-musl-static".into(),
+            ..build("3.14-musl", "python3.14-static")
+        },
+        Interpreter {
+            name: "forky-3.14-debug".into(),
+            version: (3, 14),
+            executable: "/usr/bin/python3.14-dbg".into(),
+            root: Some(cache_directory().join("roots/forky")),
+        },
+    ]
+}
+
 /// Interpreters that the profiler has to refuse.
 #[must_use]
 pub fn refused() -> Vec<Interpreter> {
@@ -204,7 +235,19 @@ fn minor(version: &str) -> u32 {
 /// # Errors
 /// Names what is missing, under CI.
 pub fn required() -> Result<Vec<Interpreter>> {
-    let missing: Vec<String> = expected()
+    present_of(expected())
+}
+
+/// Every one of [`builds`] that is there, after the same check as [`required`] makes.
+///
+/// # Errors
+/// Names what is missing, under CI.
+pub fn required_builds() -> Result<Vec<Interpreter>> {
+    present_of(builds())
+}
+
+fn present_of(wanted: Vec<Interpreter>) -> Result<Vec<Interpreter>> {
+    let missing: Vec<String> = wanted
         .iter()
         .filter(|one| !exists(one))
         .map(|one| one.name.clone())
@@ -221,7 +264,7 @@ pub fn required() -> Result<Vec<Interpreter>> {
             missing.join(", ")
         );
     }
-    let found = available();
+    let found: Vec<Interpreter> = wanted.into_iter().filter(exists).collect();
     (!found.is_empty())
         .then_some(found)
         .context("no interpreter to test with: run cargo xtask setup")

@@ -2,8 +2,10 @@
 //! it says against what is true.
 
 pub mod bpf;
+pub mod cgroups;
 pub mod check;
 pub mod collapsed;
+pub mod containers;
 pub mod cpu;
 pub mod embedding;
 pub mod environment;

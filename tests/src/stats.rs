@@ -71,8 +71,22 @@ pub struct Process {
     pub python: Option<String>,
     /// The file that holds the interpreter.
     pub interpreter: Option<String>,
-    /// Container, where it is in one.
+    /// Container, where it is in one: name, or short id.
     pub container: Option<String>,
+    /// Its full id.
+    pub container_id: Option<String>,
+    /// What made it.
+    pub runtime: Option<String>,
+    /// The process's id in its own PID namespace.
+    pub container_pid: Option<u32>,
+    /// Pod.
+    pub pod: Option<String>,
+    /// systemd unit.
+    pub unit: Option<String>,
+    /// systemd slice.
+    pub slice: Option<String>,
+    /// User.
+    pub user: Option<String>,
     /// Path in the cgroup tree.
     pub cgroup: Option<String>,
     /// Its samples.

@@ -32,10 +32,12 @@ pub enum Set {
     Lines,
     /// Deep, long and hostile.
     Extremes,
+    /// Stacks, lines and threads, in one run: for the builds of [`interpreters::builds`].
+    Builds,
 }
 
 impl Set {
-    /// Every set.
+    /// The sets that every one of [`interpreters::expected`] runs.
     pub const ALL: [Self; 3] = [Self::Stacks, Self::Lines, Self::Extremes];
 
     /// Its programs.
@@ -44,6 +46,7 @@ impl Set {
         match self {
             Self::Stacks => &["alternating.py", "generators.py", "reused_code.py"],
             Self::Lines => &["line_sites.py", "split_70_30.py", "sleepers.py"],
+            Self::Builds => &["alternating.py", "line_sites.py", "handed_generators.py"],
             Self::Extremes => &["recursion.py", "hostile_names.py", "large_line_table.py"],
         }
     }

@@ -36,6 +36,20 @@ pub const fn mix(hash: u64, word: u64) -> u64 {
     mixed ^ (mixed >> 32)
 }
 
+/// What the identities of the code objects of one interpreter begin with.
+///
+/// Each interpreter of a process counts versions of its own ([`feature::CODE_VERSION`]), and where one has been
+/// destroyed the next may lay out the same versions at the same addresses. Their ids are never used twice.
+#[inline(always)]
+#[must_use]
+pub const fn seed(generation: u64, interpreter: u32) -> u64 {
+    if interpreter == 0 {
+        generation
+    } else {
+        mix(generation, interpreter as u64)
+    }
+}
+
 /// Reads what tells a code object from any other that may have lain, or will lie, at its address, into
 /// one number. Leaves the code object's window in `window`, except where the layout has no version.
 ///

@@ -29,7 +29,8 @@ pub mod feature {
     /// Incomplete frames can be told by `code_first_traceable` (3.11+).
     pub const FIRST_TRACEABLE: u32 = 1 << 2;
     /// The code object's identity words hold a version that its interpreter never uses twice (`co_version`,
-    /// 3.12+); 0 once the 32 bits are used up.
+    /// 3.12+; without the GIL a lock guards the counter); 0 once the 32 bits are used up. Interpreters count each
+    /// for itself, and one may come to lie where another was: see [`Layout::interpreter_id`].
     pub const CODE_VERSION: u32 = 1 << 3;
     /// Code objects have a qualified name of their own (3.11+).
     pub const QUALNAME: u32 = 1 << 4;
@@ -72,6 +73,9 @@ pub struct Layout {
     pub interpreter_next: u32,
     /// `PyInterpreterState.threads.head` (`tstate_head` before 3.11).
     pub interpreter_threads: u32,
+    /// `PyInterpreterState.id` (8 bytes), where [`feature::CODE_VERSION`] needs it: each interpreter of a process
+    /// counts versions of its own.
+    pub interpreter_id: u32,
 
     /// Bytes of `PyThreadState` to read so that all `thread_*` fields are covered.
     pub thread_span: u16,
@@ -85,8 +89,13 @@ pub struct Layout {
     pub thread_frame: u16,
     /// `PyThreadState._status` (3.12+), or 0; see [`feature::THREAD_ACTIVE`].
     pub thread_active: u16,
-    /// Mask applied to the 4-byte word at `thread_active` (its bit `active`): not 0 while a thread is attached.
+    /// Mask applied to the 4-byte word at `thread_active`: its bits `active` and `unbound`. The second is set for
+    /// good when the state is deleted, which need not clear the first (`tstate_delete_common`, Python/pystate.c).
     pub thread_active_mask: u32,
+    /// What the masked word is while a thread is attached: `active` alone.
+    pub thread_active_value: u32,
+    /// `PyThreadState.interp` (3.12+), or 0; see [`Layout::interpreter_id`].
+    pub thread_interpreter: u16,
 
     /// `_PyCFrame.current_frame` (3.11, 3.12; [`feature::CFRAME`]).
     pub cframe_current_frame: u16,
@@ -106,7 +115,7 @@ pub struct Layout {
     pub frame_owner: u16,
     /// `frame_owner` value of a generator's frame, which is never incomplete.
     pub frame_owner_generator: u16,
-    /// `tlbc_index` (4 bytes; free-threaded 3.14+), or 0.
+    /// `tlbc_index` (4 bytes; free-threaded 3.14+), or 0: which copy of the bytecode the instruction points into.
     pub frame_tlbc_index: u16,
 
     /// Where in the code object the window that is read begins (a multiple of 8): 8, `ob_type`, on
@@ -130,7 +139,7 @@ pub struct Layout {
     pub code_instructions: u16,
     /// `_co_firsttraceable` (4 bytes, in code units; [`feature::FIRST_TRACEABLE`]).
     pub code_first_traceable: u16,
-    /// `co_tlbc` (free-threaded 3.14+), or 0.
+    /// `co_tlbc` (free-threaded 3.14+), or 0: the copies of the bytecode, one for each thread.
     pub code_tlbc: u16,
 
     /// `PyBytesObject.ob_size`.
@@ -154,11 +163,11 @@ pub struct Layout {
     /// The bit of `ascii` in `state`.
     pub unicode_ascii_bit: u8,
     /// Explicit padding.
-    pub padding: [u8; 1],
+    pub padding: [u8; 3],
 }
 
 // The BPF program reads this structure from a map: a change of size must be seen on both sides.
-const _: () = assert!(core::mem::size_of::<Layout>() == 92);
+const _: () = assert!(core::mem::size_of::<Layout>() == 104);
 const _: () = assert!(core::mem::align_of::<Layout>() == 4);
 
 // SAFETY: repr(C), integers only, no padding (zerocopy checks it).

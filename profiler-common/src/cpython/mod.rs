@@ -6,6 +6,8 @@ pub mod code;
 mod image;
 pub mod layout;
 pub mod threads;
+#[cfg(test)]
+mod threads_tests;
 pub mod walk;
 #[cfg(test)]
 mod walk_tests;

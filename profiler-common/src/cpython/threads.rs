@@ -14,6 +14,30 @@ pub struct Search {
     pub thread: u64,
     /// A thread state that carries the id but is not attached: taken where no attached one is found.
     pub candidate: u64,
+    /// The list's head as long as no further interpreter has been met; else 0.
+    pub alone: u64,
+}
+
+/// Which thread, and where its process says something about threads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Whereabouts {
+    /// The thread's pointer: pthread_self().
+    pub thread_pointer: u64,
+    /// Address of the pointer to the first interpreter state, or 0.
+    pub interpreters: u64,
+    /// Address of the pointer to the thread state that holds the GIL (up to 3.11), or 0.
+    pub current_thread: u64,
+}
+
+/// What is remembered of a thread's state from one sample to the next.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Remembered {
+    /// Its address.
+    pub state: u64,
+    /// The interpreter that was the only one when the lists were searched to their end; 0: there were others, or
+    /// the search ended before.
+    pub alone: u64,
 }
 
 /// What a step of the search found.
@@ -42,7 +66,65 @@ pub fn matches(layout: &Layout, thread_pointer: u64, window: &Window) -> bool {
 #[must_use]
 pub fn is_attached(layout: &Layout, window: &Window) -> bool {
     layout.features & feature::THREAD_ACTIVE == 0
-        || window.u32(layout.thread_active) & layout.thread_active_mask != 0
+        || window.u32(layout.thread_active) & layout.thread_active_mask
+            == layout.thread_active_value
+}
+
+/// The state that the thread is in now, where what is remembered tells; it is then in `window`.
+///
+/// A thread that enters another interpreter has a state in each, all with its id. Where the state that it was in
+/// is not attached any more, there are three cases. Up to 3.11 the runtime says which state holds the GIL. From
+/// 3.12 on, a thread has no other where there is but one interpreter: new ones are put at the list's head, so that
+/// one word tells. Else the lists must be searched again. With one interpreter, too, someone may have made a second
+/// state, which is rare: `recent` says that the lists were searched a moment ago.
+#[inline(always)]
+pub fn recall<M: Memory>(
+    memory: &M,
+    layout: &Layout,
+    thread: Whereabouts,
+    remembered: Remembered,
+    recent: bool,
+    window: &mut Window,
+) -> Option<u64> {
+    if thread.current_thread != 0 {
+        let holder = memory.read_word(thread.current_thread).unwrap_or(0);
+        if holder != 0
+            && holder != remembered.state
+            && memory
+                .read(holder, window, u32::from(layout.thread_span))
+                .is_ok()
+            && matches(layout, thread.thread_pointer, window)
+        {
+            return Some(holder);
+        }
+    }
+    let same = memory
+        .read(remembered.state, window, u32::from(layout.thread_span))
+        .is_ok()
+        && matches(layout, thread.thread_pointer, window)
+        && (is_attached(layout, window)
+            || recent
+                && remembered.alone != 0
+                && memory.read_word(thread.interpreters) == Ok(remembered.alone));
+    same.then_some(remembered.state)
+}
+
+/// The lower half of the id of the interpreter whose thread state is in `window`; 0: the main one, or the layout
+/// does not say. `main` remembers where the main one lies, which never moves.
+#[inline(always)]
+pub fn interpreter<M: Memory>(memory: &M, layout: &Layout, main: &mut u64, window: &Window) -> u32 {
+    let interpreter = window.u64(layout.thread_interpreter);
+    if layout.thread_interpreter == 0 || interpreter == *main {
+        return 0;
+    }
+    match memory.read_word(interpreter.wrapping_add(u64::from(layout.interpreter_id))) {
+        Ok(0) => {
+            *main = interpreter;
+            0
+        }
+        Ok(id) => id as u32,
+        Err(Fault) => 0,
+    }
 }
 
 /// The thread state that holds the GIL, where the interpreter publishes it (up to 3.11) and it is this
@@ -93,6 +175,7 @@ pub fn begin<M: Memory>(
         interpreter,
         thread,
         candidate: 0,
+        alone: interpreter,
     }))
 }
 
@@ -125,6 +208,7 @@ pub fn step<M: Memory>(
         };
         search.interpreter = next;
         search.thread = thread;
+        search.alone = 0;
         return SearchStep::More;
     }
     let thread = search.thread;

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     memory::{Fault, Memory, Stretch, Window},
-    record::{StackFrame, mark},
+    record::{StackFrame, UNKNOWN_INSTRUCTION, mark},
 };
 
 /// How many frames from the leaf on are kept.
@@ -44,7 +44,7 @@ pub struct Walk {
     pub depth: u32,
     /// Bits of [`mark`].
     pub marks: u32,
-    /// Makes the identities of one process differ from those of any other.
+    /// Makes the identities of one interpreter differ from those of any other ([`code::seed`]).
     pub seed: u64,
     /// Address of `PyCode_Type`, what a code object's `ob_type` must be; 0: not checked.
     pub code_type: u64,
@@ -52,10 +52,23 @@ pub struct Walk {
     pub cframe: u64,
     /// How many more `_PyCFrame`s may be tried.
     pub attempts: u64,
+    /// See [`StackFrame::interpreter`].
+    pub interpreter: u64,
 }
 
 /// How many `_PyCFrame`s are tried: the newest, and the one before it.
 const ATTEMPTS: u64 = 2;
+
+/// Whose frames are walked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// The registration of the process.
+    pub generation: u64,
+    /// Address of `PyCode_Type`; 0: not known.
+    pub code_type: u64,
+    /// See [`StackFrame::interpreter`].
+    pub interpreter: u32,
+}
 
 /// Where a walk begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,18 +80,20 @@ pub struct Start {
 }
 
 impl Walk {
-    /// A walk that begins at a frame; `seed` and `code_type` as in [`Walk`].
+    /// A walk that begins at a frame.
     #[inline(always)]
     #[must_use]
-    pub const fn from(start: Start, seed: u64, code_type: u64) -> Self {
+    pub const fn from(start: Start, owner: Owner) -> Self {
         let frame = start.frame;
+        let seed = code::seed(owner.generation, owner.interpreter);
         Self {
             next: frame,
             hash: seed,
             seed,
-            code_type,
+            code_type: owner.code_type,
             cframe: start.cframe,
             attempts: ATTEMPTS,
+            interpreter: owner.interpreter as u64,
             depth: 0,
             marks: if frame == 0 { mark::NO_FRAME } else { 0 },
         }
@@ -96,6 +111,7 @@ impl Walk {
             code_type: 0,
             cframe: 0,
             attempts: 0,
+            interpreter: 0,
         }
     }
 
@@ -287,7 +303,7 @@ fn visit<M: Memory>(
     }
     let address = copy.u64(at.wrapping_add(layout.frame_code)) & !u64::from(layout.code_tag);
     let at_instruction = at.wrapping_add(layout.frame_instruction);
-    let instruction = match layout.instruction {
+    let mut instruction = match layout.instruction {
         instruction::LASTI_BYTES => copy.u32(at_instruction) as i32,
         instruction::LASTI_UNITS => (copy.u32(at_instruction) as i32).wrapping_mul(2),
         _ => {
@@ -295,9 +311,20 @@ fn visit<M: Memory>(
             copy.u64(at_instruction).wrapping_sub(begin) as i32
         }
     };
+    let (pointer, copy_index) = if layout.code_tlbc == 0 {
+        (0, 0)
+    } else {
+        (
+            copy.u64(at_instruction),
+            copy.u32(at.wrapping_add(layout.frame_tlbc_index)),
+        )
+    };
     let key = match code::identify(memory, layout, walk.code_type, walk.seed, address, window) {
         CodeState::NotCode => return,
         CodeState::Code(key) => {
+            if layout.code_tlbc != 0 {
+                instruction = in_copies(memory, layout, window, address, pointer, copy_index);
+            }
             if is_incomplete(memory, layout, owner, address, instruction) {
                 return;
             }
@@ -311,10 +338,45 @@ fn visit<M: Memory>(
             key,
             address,
             instruction,
-            padding: 0,
+            interpreter: walk.interpreter as u32,
         },
         frames,
     );
+}
+
+/// How far into the bytecode an instruction is (bytes), on builds where threads have copies of it, given the
+/// code object's window and the frame's pointer and index.
+///
+/// The main copy ends the code object; the others are found by index in its `_PyCodeArray {Py_ssize_t size; char
+/// *entries[]}` (CPython 3.14 and 3.15, Include/cpython/code.h). A frame begins in the main copy where its thread
+/// has none yet, one of a generator in that of the thread that ran it before: `RESUME` moves it over, index and
+/// pointer one after the other (`_LOAD_BYTECODE`, Python/bytecodes.c). So the pointer decides, and the index is
+/// believed only where the pointer is inside that copy.
+#[inline(always)]
+fn in_copies<M: Memory>(
+    memory: &M,
+    layout: &Layout,
+    code: &Window,
+    address: u64,
+    pointer: u64,
+    index: u32,
+) -> i32 {
+    // ob_size, which follows ob_type, counts code units of two bytes. No bytecode has a gigabyte.
+    const UNITS: u64 = (1 << 29) - 1;
+    let size = layout.code_type.wrapping_sub(layout.code_window) + 8;
+    let bytes = (code.u64(size) & UNITS) * 2;
+    let main = pointer
+        .wrapping_sub(address)
+        .wrapping_sub(u64::from(layout.code_instructions));
+    if main < bytes {
+        return main as i32;
+    }
+    let copies = code.u64(layout.code_tlbc.wrapping_sub(layout.code_window));
+    let entry = copies.wrapping_add(8 + u64::from(index) * 8);
+    match memory.read_word(entry) {
+        Ok(copy) if pointer.wrapping_sub(copy) < bytes => pointer.wrapping_sub(copy) as i32,
+        _ => UNKNOWN_INSTRUCTION,
+    }
 }
 
 /// Whether a frame was pushed but has not come past its first traceable instruction: not yet a call

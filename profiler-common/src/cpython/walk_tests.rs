@@ -3,13 +3,14 @@
 use proptest::prelude::*;
 
 use super::{
+    code,
     image::Image,
     layout::{Layout, feature, instruction},
-    walk::{self, Frames, LEAF_FRAMES, ROOT_FRAMES, Start, Walk},
+    walk::{self, Frames, LEAF_FRAMES, Owner, ROOT_FRAMES, Start, Walk},
 };
 use crate::{
     memory::{Stretch, Window},
-    record::{StackFrame, mark},
+    record::{StackFrame, UNKNOWN_INSTRUCTION, mark},
 };
 
 const CODE_TYPE: u64 = 0x7000_0000;
@@ -66,13 +67,18 @@ fn walk_all(image: &Image, layout: &Layout, start: Start, steps: u32) -> (Walk, 
         key: 0,
         address: 0,
         instruction: 0,
-        padding: 0,
+        interpreter: 0,
     };
     let mut frames = Box::new(Frames {
         leaf: [nothing; LEAF_FRAMES],
         root: [nothing; ROOT_FRAMES],
     });
-    let mut walk = Walk::from(start, 7, CODE_TYPE);
+    let owner = Owner {
+        generation: 7,
+        code_type: CODE_TYPE,
+        interpreter: 0,
+    };
+    let mut walk = Walk::from(start, owner);
     let (mut window, mut stretch) = (Window::new(), Stretch::default());
     for _ in 0..steps {
         if !walk::step(
@@ -196,6 +202,87 @@ fn identity_is_more_than_the_address() {
     assert_ne!(same, key_with(88, 5 << 32), "version");
 }
 
+/// Offsets like those of free-threaded 3.14: the frame says which copy of the bytecode it is in.
+fn layout_with_copies() -> Layout {
+    let mut layout = layout();
+    layout.features |= feature::FREE_THREADED;
+    layout.frame_span = 80;
+    layout.frame_tlbc_index = 72;
+    layout.code_span = 184;
+    layout.code_tlbc = 176;
+    layout
+}
+
+/// The instruction of a frame that points to `pointer` and names copy number `index`, of a code object of 40 bytes
+/// of bytecode that has copies at 0x8000 (number 2) and 0x9000 (number 3).
+fn instruction_in_copies(pointer: u64, index: u32) -> i32 {
+    let mut image = Image::default();
+    let code = code(&mut image, 0);
+    let copies = 0x4_0000;
+    image.put(code + 16, 20);
+    image.put(code + 176, copies);
+    for (word, value) in [4, code + u64::from(INSTRUCTIONS), 0, 0x8000, 0x9000]
+        .into_iter()
+        .enumerate()
+    {
+        image.put(copies + word as u64 * 8, value);
+    }
+    frame(&mut image, 0x1000, code, 0, 0, 0);
+    image.put(0x1000 + 56, pointer);
+    image.put(0x1000 + 72, index.into());
+    let (walk, frames) = walk_all(&image, &layout_with_copies(), on_thread(0x1000), 10);
+    assert_eq!((walk.depth, walk.marks), (1, 0));
+    frames.leaf[0].instruction
+}
+
+/// Makes sure that an instruction in a thread's own copy of the bytecode is as far into it as it would be into
+/// the main copy, whichever of the two the frame points into.
+#[test]
+fn instructions_are_found_in_copies_of_the_bytecode() {
+    let main = CODE + u64::from(INSTRUCTIONS);
+    assert_eq!(instruction_in_copies(main + 10, 0), 10);
+    assert_eq!(instruction_in_copies(0x8000 + 12, 2), 12);
+    assert_eq!(instruction_in_copies(0x9000 + 38, 3), 38);
+    // RESUME has stored the index, and not yet the pointer.
+    assert_eq!(instruction_in_copies(main + 2, 3), 2);
+}
+
+/// Makes sure that a pointer that lies in no copy which the frame could mean gives no line rather than a wrong one.
+#[test]
+fn instructions_in_no_known_copy_are_unknown() {
+    let main = CODE + u64::from(INSTRUCTIONS);
+    for (pointer, index) in [
+        (0x8000 + 12, 3),
+        (0x8000 + 40, 2),
+        (0x8000 - 2, 2),
+        (main + 40, 0),
+        (0x8000 + 12, 1),
+        // Beyond the array.
+        (0x8000 + 12, 4),
+        (0x8000 + 12, u32::MAX),
+        (0, 2),
+        (u64::MAX, 2),
+    ] {
+        let found = instruction_in_copies(pointer, index);
+        assert_eq!(found, UNKNOWN_INSTRUCTION, "{pointer:#x} in {index}");
+    }
+}
+
+/// Makes sure that a code object of a sub-interpreter is another than one of the same version that lay at the same
+/// address in an interpreter before it.
+#[test]
+fn interpreters_count_versions_each_for_itself() {
+    let mut image = Image::default();
+    let code = code(&mut image, 0);
+    let key = |interpreter| {
+        let seed = code::seed(7, interpreter);
+        code::identify(&image, &layout(), CODE_TYPE, seed, code, &mut Window::new())
+    };
+    assert_eq!(key(1), key(1));
+    assert_ne!(key(0), key(1));
+    assert_ne!(key(1), key(2));
+}
+
 fn layout_of_3_12() -> Layout {
     let mut layout = layout();
     layout.features |= feature::CFRAME;
@@ -293,7 +380,7 @@ proptest! {
         frame in prop_oneof![0u64..40_000, any::<u64>()],
         cframe in prop_oneof![Just(0u64), 0u64..40_000],
         features in any::<u32>(),
-        offsets in any::<[u16; 6]>(),
+        offsets in any::<[u16; 8]>(),
     ) {
         let mut image = Image::default();
         for (index, word) in words {
@@ -304,6 +391,7 @@ proptest! {
         [
             layout.frame_previous, layout.frame_code, layout.frame_owner,
             layout.frame_instruction, layout.cframe_previous, layout.code_name,
+            layout.frame_tlbc_index, layout.code_tlbc,
         ] = offsets.map(|offset| offset % 250);
         let (walk, _) = walk_all(&image, &layout, Start { frame, cframe }, 500);
         prop_assert!(walk.depth <= 500);

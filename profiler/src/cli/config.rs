@@ -11,14 +11,21 @@ use super::RecordFlags;
 use crate::{
     kernel::Clock,
     output::{self, Format, Group},
-    recording::discovery::Scope,
+    recording::{
+        discovery::Scope,
+        selection::{pattern, term::Term},
+    },
 };
 
 /// What to do, without contradiction.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Which processes.
+    /// Which processes are looked at.
     pub scope: Scope,
+    /// Which of them are wanted; empty: all.
+    pub terms: Vec<Term>,
+    /// Which are wanted wherever they run, where terms say where.
+    pub named: Scope,
     /// The command to launch; empty: none.
     pub command: Vec<OsString>,
     /// For how long.
@@ -57,27 +64,36 @@ impl Config {
     /// Where they contradict each other, or no target is given.
     pub fn from_flags(flags: RecordFlags, now: SystemTime) -> Result<Self, Contradiction> {
         let refuse = |text: &str| Err(Contradiction(text.to_owned()));
-        let scope = match (
-            flags.all_python,
-            !flags.pid.is_empty(),
-            !flags.command.is_empty(),
-        ) {
-            (false, false, false) => {
-                return refuse(
-                    "nothing to profile is given: name --all-python, --pid PID, or a command after --",
-                );
-            }
-            (true, _, _) => Scope::All,
-            (false, _, _) => Scope::These {
-                pids: flags.pid.iter().copied().collect::<HashSet<_>>(),
-                children: flags.subprocesses,
-            },
+        let terms = flags.filter.terms();
+        check(&terms)?;
+        let is_named = !flags.pid.is_empty() || !flags.command.is_empty();
+        let says_where = terms
+            .iter()
+            .any(|term| term.kind.is_place() && !term.exclude);
+        if !flags.all_python && !is_named && terms.is_empty() {
+            return refuse(
+                "nothing to profile is given: name --all-python, --pid PID, --cgroup PATH, --container NAME, --unit NAME, or a command after --",
+            );
+        }
+        let named = Scope::These {
+            pids: flags.pid.iter().copied().collect::<HashSet<_>>(),
+            children: flags.subprocesses,
+        };
+        let scope = if flags.all_python || says_where || !is_named {
+            Scope::All
+        } else {
+            named.clone()
         };
         if flags.all_python && !flags.pid.is_empty() {
             return refuse("--pid is already part of --all-python: name one of them");
         }
         if flags.all_python && flags.subprocesses {
             return refuse("--subprocesses is already part of --all-python: leave it away");
+        }
+        if flags.subprocesses && !is_named {
+            return refuse(
+                "--subprocesses is for --pid and commands, and the filters take in children by themselves: leave it away",
+            );
         }
         if flags.function && flags.nolineno {
             return refuse(
@@ -117,6 +133,8 @@ impl Config {
         });
         Ok(Self {
             scope,
+            terms,
+            named,
             command: flags.command,
             duration: flags.duration,
             rate_hz: flags.rate,
@@ -144,6 +162,23 @@ impl Config {
     }
 }
 
+/// Checks the terms by themselves and against each other.
+fn check(terms: &[Term]) -> Result<(), Contradiction> {
+    pattern::check(terms).map_err(|error| Contradiction(error.to_string()))?;
+    for term in terms.iter().filter(|term| !term.exclude) {
+        let opposite = Term {
+            exclude: true,
+            ..term.clone()
+        };
+        if terms.contains(&opposite) {
+            return Err(Contradiction(format!(
+                "`{term}` and `{opposite}` contradict each other: leave one of them away"
+            )));
+        }
+    }
+    Ok(())
+}
+
 /// `pyprof-<time>.<ending>`, with the time in UTC so that files sort by it.
 fn default_output(format: Format, now: SystemTime) -> PathBuf {
     let time = humantime::format_rfc3339_seconds(now)
@@ -163,7 +198,7 @@ mod tests {
     use clap::Parser;
 
     use super::*;
-    use crate::cli::Cli;
+    use crate::{cli::Cli, recording::selection::term::Kind};
 
     fn config(words: &[&str]) -> Result<Config, String> {
         let cli = Cli::try_parse_from(std::iter::once(&"pyprof-ebpf").chain(words))
@@ -208,12 +243,57 @@ mod tests {
                 "--format flamegraph",
             ),
             (&["-p", "1", "-q", "-v"], "contradict"),
+            (&["--unit", "a", "--exclude-unit", "a"], "leave one"),
+            (&["--cgroup", "/a", "-s"], "leave it away"),
+            (&["--all-python", "--comm", "a-name-of-16-byt"], "15 bytes"),
         ] {
             assert!(
                 config(words).is_err_and(|error| error.contains(hint)),
                 "{words:?}"
             );
         }
+    }
+
+    /// Makes sure that places are targets, which add up with others, and that what narrows down is none.
+    #[test]
+    fn filters_and_targets() {
+        let these = |pids: &[u32], children| Scope::These {
+            pids: pids.iter().copied().collect(),
+            children,
+        };
+        for (words, scope, named) in [
+            (&["--cgroup", "/a"][..], Scope::All, these(&[], false)),
+            (
+                &["--all-python", "--unit", "a"],
+                Scope::All,
+                these(&[], false),
+            ),
+            (&["--user", "root"], Scope::All, these(&[], false)),
+            (&["--exclude-comm", "a*"], Scope::All, these(&[], false)),
+            (
+                &["-p", "1", "--comm", "a"],
+                these(&[1], false),
+                these(&[1], false),
+            ),
+            (
+                &["-p", "1", "--exclude-cgroup", "/a"],
+                these(&[1], false),
+                these(&[1], false),
+            ),
+            (
+                &["-p", "1", "-s", "--container", "a"],
+                Scope::All,
+                these(&[1], true),
+            ),
+        ] {
+            let config = config(words).expect("they go together");
+            assert_eq!((config.scope, config.named), (scope, named), "{words:?}");
+        }
+        let config =
+            config(&["--user", "a", "--exclude-user", "b", "--user", "c"]).expect("they do");
+        let words: Vec<_> = config.terms.iter().map(ToString::to_string).collect();
+        assert_eq!(words, ["--user a", "--user c", "--exclude-user b"]);
+        assert!(config.terms.iter().all(|term| term.kind == Kind::User));
     }
 
     /// Makes sure that a command keeps its own flags.

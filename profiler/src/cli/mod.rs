@@ -2,6 +2,8 @@
 
 pub mod config;
 mod destination;
+pub mod filter;
+mod matching;
 pub mod parse;
 pub mod record;
 
@@ -9,6 +11,7 @@ use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 
+use self::filter::FilterFlags;
 use crate::{
     kernel::Clock,
     output::{Format, Group},
@@ -21,6 +24,12 @@ Examples:
   sudo pyprof-ebpf -p 1234 -d 10 -o slow.svg    one process, into a file of that name
   sudo pyprof-ebpf -s -- python3 script.py      a command and its children
   sudo pyprof-ebpf -p 1234 -d 10 -f pprof -o slow.pb.gz
+  sudo pyprof-ebpf --container 'web-*' -d 30s   all containers of these names, also those that start meanwhile
+  sudo pyprof-ebpf --unit shop --exclude-comm celery
+  sudo pyprof-ebpf --cgroup /kubepods --user 1000
+
+--cgroup, --container, --unit and --pid add up; --user and --comm narrow that down, or all Python processes where
+none of these is given; what is excluded is left out in any case.
 
 Exit status: 0 done, 1 failed, 2 wrong usage, 3 not permitted or the kernel cannot,
 4 nothing to profile was found; with a command after --, the command's own.";
@@ -71,6 +80,10 @@ pub struct RecordFlags {
     /// Their children too, and the children's children
     #[arg(short, long, help_heading = "Target")]
     pub subprocesses: bool,
+
+    /// What else is a target, and what is not.
+    #[command(flatten)]
+    pub filter: FilterFlags,
 
     /// Run this command and profile it
     #[arg(last = true, value_name = "COMMAND", help_heading = "Target")]

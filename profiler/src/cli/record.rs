@@ -15,13 +15,14 @@ use signal_hook::{consts::signal, flag};
 use super::{
     config::Config,
     destination::{Destination, NotWritable},
+    matching,
 };
 use crate::{
     host::{self, permission},
     kernel::{Clock, KernelError},
     output::{self, summary},
     profile::model::Profile,
-    recording::{self, Recording, command::Launched, discovery::Scope},
+    recording::{self, Recording, command::Launched, discovery::Scope, selection},
     ui::progress,
 };
 
@@ -65,6 +66,20 @@ impl From<recording::Error> for Failure {
         match error {
             recording::Error::Kernel(error) => error.into(),
             recording::Error::Launch { .. } => Self::Failed(error.to_string()),
+            recording::Error::Selection(error) => error.into(),
+        }
+    }
+}
+
+impl From<selection::Error> for Failure {
+    fn from(error: selection::Error) -> Self {
+        let text = output::text::printable(&error.to_string()).into_owned();
+        match error {
+            selection::Error::NoUser(unmatched) => {
+                Self::NothingFound(format!("{text}; {}", matching::there_are(&unmatched)))
+            }
+            selection::Error::NoController { .. } => Self::Refused(text),
+            selection::Error::Cgroups(_) | selection::Error::Senseless(_) => Self::Failed(text),
         }
     }
 }
@@ -120,13 +135,15 @@ pub fn run(config: Config, words: &[OsString]) -> Result<Option<ExitStatus>, Fai
 
     let options = recording::Options {
         scope: config.scope.clone(),
+        terms: config.terms.clone(),
+        named: config.named.clone(),
         duration: config.duration,
         rate_hz: config.rate_hz,
         clock: config.clock,
         ring_bytes: config.ring_bytes,
         max_processes: config.max_processes,
         count_run_time: config.stats.is_some(),
-        thread_names: config.show.threads || config.format == output::Format::Pprof,
+        thread_names: config.show.shows_threads() || config.format == output::Format::Pprof,
         command_line: words.join(" ".as_ref()).to_string_lossy().into_owned(),
     };
     let mut recording = Recording::begin(options, &config.command)?;
@@ -142,7 +159,13 @@ pub fn run(config: Config, words: &[OsString]) -> Result<Option<ExitStatus>, Fai
         return Err(nothing_found(&recording, &config.scope));
     }
     let is_watched = !config.quiet && stderr().is_terminal();
-    if is_watched && recording.profiled() == 0 && config.command.is_empty() {
+    if let Some(selection) = recording.selection() {
+        if !config.quiet {
+            matching::notes_at_start(selection, recording.profiled() > 0)
+                .iter()
+                .for_each(|note| say(note));
+        }
+    } else if is_watched && recording.profiled() == 0 && config.command.is_empty() {
         say("no Python process runs yet: waiting for one");
     }
     let mut line = progress::Line::new(!config.quiet, config.duration);
@@ -151,6 +174,16 @@ pub fn run(config: Config, words: &[OsString]) -> Result<Option<ExitStatus>, Fai
     outcome?;
     let mut recorded = recording.finish()?;
     let profile = recorded.profile;
+    if let Some(selection) = &recorded.selection {
+        if profile.processes.is_empty() && config.command.is_empty() {
+            return Err(Failure::NothingFound(matching::nothing(selection)));
+        }
+        if !config.quiet {
+            matching::notes_at_end(selection)
+                .iter()
+                .for_each(|note| say(note));
+        }
+    }
     if profile.processes.is_empty() && config.command.is_empty() {
         return Err(Failure::NothingFound(
             "no Python process was found: none ran while recording".into(),

@@ -2,9 +2,11 @@
 
 pub mod cgroup;
 pub mod containers;
+pub mod hierarchies;
 pub mod identity;
 pub mod labels;
 pub mod memory;
 pub mod permission;
 pub mod process;
 pub mod status;
+pub mod users;

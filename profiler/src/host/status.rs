@@ -15,6 +15,8 @@ const LIMIT: u64 = 64 << 10;
 pub struct Status {
     /// Its real user id on the host.
     pub uid: Option<u32>,
+    /// Its effective user id on the host.
+    pub effective: Option<u32>,
     /// Its id in its own PID namespace, where that is another than ours.
     pub container_pid: Option<u32>,
 }
@@ -39,6 +41,7 @@ impl Status {
         Self {
             // Real, effective, saved, file system.
             uid: field("Uid:").and_then(|ids| number(ids.split_whitespace().next()?)),
+            effective: field("Uid:").and_then(|ids| number(ids.split_whitespace().nth(1)?)),
             // From our own namespace, which is that of the /proc we read, inwards.
             container_pid: field("NSpid:").and_then(|ids| {
                 let ids = ids.split_whitespace().skip(1);

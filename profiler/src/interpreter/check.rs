@@ -18,7 +18,10 @@ const INTERPRETER_LIMIT: u32 = 1 << 22;
 pub const fn with_spans(mut layout: Layout) -> Layout {
     let thread = max(
         max(layout.thread_next, layout.thread_id),
-        max(layout.thread_native_id, layout.thread_frame),
+        max(
+            max(layout.thread_native_id, layout.thread_interpreter),
+            layout.thread_frame,
+        ),
     );
     layout.thread_span = round_up(max(end(thread, 8), end(layout.thread_active, 4)));
     let frame = max(layout.frame_code, layout.frame_previous);
@@ -90,10 +93,14 @@ pub fn check(layout: &Layout) -> Result<(), String> {
             return Err(format!("{what} spans {span} bytes"));
         }
     }
-    for offset in [layout.interpreter_next, layout.interpreter_threads] {
+    for offset in [
+        layout.interpreter_next,
+        layout.interpreter_threads,
+        layout.interpreter_id,
+    ] {
         require(
             offset < INTERPRETER_LIMIT && offset.is_multiple_of(8),
-            "the interpreter state's lists are out of place",
+            "the interpreter state's fields are out of place",
         )?;
     }
     require(
@@ -111,11 +118,23 @@ pub fn check(layout: &Layout) -> Result<(), String> {
         0,
         span,
     )?;
+    within(
+        "the thread's interpreter",
+        layout.thread_interpreter,
+        8,
+        0,
+        span,
+    )?;
     within("the thread's frame", layout.thread_frame, 8, 0, span)?;
     within("the thread's status", layout.thread_active, 4, 0, span)?;
     require(
-        has(feature::THREAD_ACTIVE) == (layout.thread_active_mask != 0),
+        has(feature::THREAD_ACTIVE) == (layout.thread_active_value != 0)
+            && layout.thread_active_value & !layout.thread_active_mask == 0,
         "the thread's status has no mask",
+    )?;
+    require(
+        has(feature::CODE_VERSION) == (layout.thread_interpreter != 0),
+        "versions of code objects without their interpreter",
     )?;
     within(
         "the current frame",
@@ -198,6 +217,11 @@ pub fn check(layout: &Layout) -> Result<(), String> {
             span,
         )?;
     }
+    require(
+        (layout.code_tlbc != 0) == (layout.frame_tlbc_index != 0)
+            && (layout.code_tlbc == 0 || has(feature::CODE_VERSION)),
+        "copies of the bytecode cannot be told apart",
+    )?;
     if layout.code_tlbc != 0 {
         within(
             "a code object's copies of the bytecode",

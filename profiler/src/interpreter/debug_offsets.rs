@@ -134,15 +134,21 @@ fn layout(
             .get("interpreter", "threads_head")
             .map(u32::try_from)?
             .unwrap_or(u32::MAX),
+        interpreter_id: words
+            .get("interpreter", "id")
+            .map(u32::try_from)?
+            .unwrap_or(u32::MAX),
         thread_span: 0,
         thread_next: words.offset("thread", "next")?,
         thread_id: words.offset("thread", "thread_id")?,
         thread_native_id: words.offset("thread", "native_thread_id")?,
+        thread_interpreter: words.offset("thread", "interp")?,
         thread_frame: words.offset("thread", "current_frame")?,
         thread_active: words.offset("thread", "status")?,
         // `_status.active` has been the fifth bit since 3.12 (cpython/pystate.h); a thread sets it in its
-        // own state when it attaches and clears it when it detaches.
-        thread_active_mask: 1 << 4,
+        // own state when it attaches and clears it when it detaches. `unbound` is the third.
+        thread_active_mask: 1 << 4 | 1 << 2,
+        thread_active_value: 1 << 4,
         cframe_current_frame: 0,
         cframe_previous: 0,
         frame_is_entry: 0,
@@ -183,7 +189,7 @@ fn layout(
         unicode_kind_shift,
         unicode_compact_bit: unicode_kind_shift + 3,
         unicode_ascii_bit: unicode_kind_shift + 4,
-        padding: [0; 1],
+        padding: [0; 3],
     }))
 }
 

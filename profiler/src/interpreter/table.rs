@@ -60,13 +60,16 @@ const EMPTY: Layout = Layout {
     code_tag: 0,
     interpreter_next: 0,
     interpreter_threads: 0,
+    interpreter_id: 0,
     thread_span: 0,
     thread_next: 0,
     thread_id: 0,
     thread_native_id: 0,
+    thread_interpreter: 0,
     thread_frame: 0,
     thread_active: 0,
     thread_active_mask: 0,
+    thread_active_value: 0,
     cframe_current_frame: 0,
     cframe_previous: 0,
     frame_is_entry: 0,
@@ -98,7 +101,7 @@ const EMPTY: Layout = Layout {
     unicode_kind_shift: 0,
     unicode_compact_bit: 0,
     unicode_ascii_bit: 0,
-    padding: [0; 1],
+    padding: [0; 3],
 };
 
 const V3_6: Known = Known {
@@ -219,11 +222,14 @@ const V3_12: Known = Known {
         // FRAME_OWNED_BY_CSTACK.
         shim_owners: 1 << 3,
         interpreter_threads: 72,
+        interpreter_id: 8,
         thread_id: 136,
         thread_native_id: 144,
+        thread_interpreter: 16,
         thread_active: 24,
-        // _status.active, the fifth bit.
-        thread_active_mask: 1 << 4,
+        // _status.active, the fifth bit, and _status.unbound, the third.
+        thread_active_mask: 1 << 4 | 1 << 2,
+        thread_active_value: 1 << 4,
         cframe_current_frame: 0,
         cframe_previous: 8,
         frame_is_entry: 0,

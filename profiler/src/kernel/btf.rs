@@ -25,6 +25,7 @@ pub enum BtfError {
 const KIND_ARRAY: u32 = 3;
 const KIND_STRUCT: u32 = 4;
 const KIND_UNION: u32 = 5;
+const KIND_ENUM: u32 = 6;
 /// Bytes of a `struct btf_type`.
 const TYPE_BYTES: usize = 12;
 /// Anonymous structures nest at most this deep.
@@ -67,7 +68,7 @@ impl Btf {
                 1 | 14 | 17 => 4,
                 KIND_ARRAY => 12,
                 KIND_STRUCT | KIND_UNION | 15 | 19 => 12 * entries,
-                6 | 13 => 8 * entries,
+                KIND_ENUM | 13 => 8 * entries,
                 _ => 0,
             };
             at += TYPE_BYTES + extra;
@@ -99,6 +100,26 @@ impl Btf {
             id = self.strip(member_type);
         }
         Ok(offset)
+    }
+
+    /// The names and values of an enumeration; none where there is no such.
+    #[must_use]
+    pub fn enumerators(&self, enumeration: &str) -> Vec<(String, u32)> {
+        let found = (1..self.types.len() as u32).find(|&id| {
+            self.kind(id) == Some(KIND_ENUM) && self.name(id) == Some(enumeration.as_bytes())
+        });
+        let Some(at) = found.map(|id| self.types[id as usize] as usize) else {
+            return Vec::new();
+        };
+        let entries = word(&self.image, at + 4).map_or(0, |info| info & 0xffff) as usize;
+        (0..entries)
+            .filter_map(|entry| {
+                let entry = at + TYPE_BYTES + 8 * entry;
+                let name = self.string(word(&self.image, entry).ok()?)?;
+                let value = word(&self.image, entry + 4).ok()?;
+                Some((String::from_utf8_lossy(name).into_owned(), value))
+            })
+            .collect()
     }
 
     /// Offset and type of a member, looked for in anonymous members too.
@@ -193,6 +214,7 @@ mod tests {
                 btf.offset("task_struct", &["pid"]),
                 Err(BtfError::Missing(_))
             ));
+            assert!(btf.enumerators("cgroup_subsys_id").is_empty());
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The records that arrive from the kernel side, checked and typed.
 
 use profiler_common::record::{
-    Code, Final, Lifecycle, Piece, Sample, Stack, StackFrame, Stranger, Thread, kind,
+    Cgroup, Code, Final, Lifecycle, Piece, Sample, Stack, StackFrame, Stranger, Thread, kind,
 };
 use zerocopy::FromBytes;
 
@@ -24,6 +24,8 @@ pub enum Event<'a> {
     Exit(Lifecycle),
     /// A thread was seen.
     Thread(Thread),
+    /// A cgroup was made, with this path.
+    Cgroup(Cgroup, &'a [u8]),
     /// A process that is not under profile was met.
     Stranger(Stranger),
     /// A thread of a process under profile is gone for good.
@@ -69,6 +71,10 @@ pub fn parse(bytes: &[u8]) -> Result<Event<'_>, Malformed> {
         kind::EXEC => fixed(bytes).map(Event::Exec),
         kind::EXIT => fixed(bytes).map(Event::Exit),
         kind::THREAD => fixed(bytes).map(Event::Thread),
+        kind::CGROUP => {
+            let (cgroup, rest) = Cgroup::read_from_prefix(bytes).map_err(|_| Malformed)?;
+            Ok(Event::Cgroup(cgroup, split(rest, cgroup.path_bytes)?.0))
+        }
         kind::STRANGER => fixed(bytes).map(Event::Stranger),
         kind::FINAL => fixed(bytes).map(Event::Final),
         _ => Err(Malformed),

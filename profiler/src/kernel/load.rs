@@ -14,12 +14,13 @@ use aya::{
         perf_event::{PerfEventScope, SamplePolicy},
     },
 };
-use profiler_common::shared;
+use profiler_common::{filter::MAX_MATCHES, shared};
 
 use super::{
     Clock,
     btf::{Btf, BtfError},
     capacity::Capacity,
+    filter::{FilterMaps, Offsets},
     perf,
     registry::Registry,
     statistics::{RunTime, RunTimeStatistics},
@@ -92,6 +93,8 @@ pub struct Options {
     pub every_exec: bool,
     /// Whether to have the kernel count the programs' run time.
     pub count_run_time: bool,
+    /// Whether there is a filter: see [`Kernel::filter`].
+    pub filtered: bool,
 }
 
 /// The programs, loaded, and their maps.
@@ -100,6 +103,7 @@ pub struct Kernel {
     registry: Registry,
     rings: Vec<RingBuf<MapData>>,
     events: PerCpuArray<MapData, u64>,
+    filter: FilterMaps,
     // Held for as long as the programs may run: the array of tail calls loses its entries with it.
     stages: ProgramArray<MapData>,
     _statistics: Option<RunTimeStatistics>,
@@ -117,6 +121,7 @@ const TRACEPOINTS: [(&str, &str); 4] = [
     ("exit", "sched_process_exit"),
     ("free", "sched_process_free"),
 ];
+const CGROUPS: (&str, &str) = ("cgroup_mkdir", "cgroup_mkdir");
 const RINGS: [&str; shared::MAX_RINGS as usize] = ["RING_0", "RING_1", "RING_2", "RING_3"];
 
 impl Kernel {
@@ -134,11 +139,11 @@ impl Kernel {
         let capacity = Capacity::of_host(cpus.len(), options.max_processes);
         let period = period_ns(options.rate_hz);
         // aya reads the kernel's types too, unasked: at the same time.
-        let (mut loader, task) = thread::scope(|scope| {
-            let task = scope.spawn(TaskOffsets::of_kernel);
-            (EbpfLoader::new(), joined(task))
+        let (mut loader, offsets) = thread::scope(|scope| {
+            let offsets = scope.spawn(|| offsets(options.filtered));
+            (EbpfLoader::new(), joined(offsets))
         });
-        let task = task?;
+        let (task, filter) = offsets?;
         // Nothing in the object is relocated against the kernel's types.
         loader
             .btf(None)
@@ -164,6 +169,10 @@ impl Kernel {
             .override_global("SIGNAL_LIVE", &task.live, true)
             .override_global("TASK_MM", &task.memory, true)
             .override_global("MM_EXEC_VM", &task.executable_pages, true);
+        filter.set(&mut loader);
+        if options.filtered {
+            loader.map_max_entries("MATCHES", MAX_MATCHES);
+        }
         for (index, name) in RINGS.iter().enumerate() {
             // A ring that no CPU writes to is as small as the kernel lets it be.
             let bytes = if (index as u32) < rings {
@@ -203,6 +212,10 @@ impl Kernel {
             ),
             rings,
             events: PerCpuArray::try_from(take(&mut programs, "EVENTS")?)?,
+            filter: FilterMaps::new(
+                Array::try_from(take(&mut programs, "FILTER")?)?,
+                HashMap::try_from(take(&mut programs, "MATCHES")?)?,
+            ),
             stages: ProgramArray::try_from(take(&mut programs, "STAGES")?)?,
             _statistics: statistics,
             // None where the kernel side was built without its log.
@@ -212,6 +225,27 @@ impl Kernel {
             cpus,
             options,
         })
+    }
+
+    /// Begins to report cgroups that are made.
+    ///
+    /// # Errors
+    /// Where the kernel refuses.
+    pub fn follow_cgroups(&mut self) -> Result<(), KernelError> {
+        let (name, tracepoint_name) = CGROUPS;
+        let program = tracepoint(&mut self.programs, name)?;
+        program
+            .load()
+            .map_err(|error| KernelError::Load { name, error })?;
+        program
+            .attach(tracepoint_name)
+            .map_err(|error| KernelError::Attach { name, error })?;
+        Ok(())
+    }
+
+    /// The filter, where there is one: until it is set nothing passes.
+    pub const fn filter(&mut self) -> &mut FilterMaps {
+        &mut self.filter
     }
 
     /// Begins to sample on every CPU. The kernel takes its time to verify the programs: `meanwhile` is called
@@ -402,6 +436,17 @@ fn root_cause(error: &dyn std::error::Error) -> String {
         .to_owned()
 }
 
+/// Where fields lie in the running kernel's structures.
+fn offsets(filtered: bool) -> Result<(TaskOffsets, Offsets), BtfError> {
+    let btf = Btf::of_kernel()?;
+    let filter = if filtered {
+        Offsets::of(&btf)?
+    } else {
+        Offsets::default()
+    };
+    Ok((TaskOffsets::of(&btf)?, filter))
+}
+
 struct TaskOffsets {
     thread_pointer: u32,
     runtime: u32,
@@ -414,8 +459,7 @@ struct TaskOffsets {
 }
 
 impl TaskOffsets {
-    fn of_kernel() -> Result<Self, BtfError> {
-        let btf = Btf::of_kernel()?;
+    fn of(btf: &Btf) -> Result<Self, BtfError> {
         let task = |path: &[&str]| btf.offset("task_struct", path);
         Ok(Self {
             // x86-64: `thread_struct.fsbase`, which is what pthread_self() is.

@@ -4,6 +4,7 @@
 pub mod btf;
 mod capacity;
 pub mod event;
+pub mod filter;
 mod load;
 mod perf;
 pub mod registry;

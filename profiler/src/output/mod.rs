@@ -113,6 +113,12 @@ pub struct Options {
 }
 
 impl Options {
+    /// Whether threads are shown apart.
+    #[must_use]
+    pub fn shows_threads(&self) -> bool {
+        self.groups().contains(&Group::Thread)
+    }
+
     /// The frames under the root: `group_by`, and threads where asked for otherwise.
     fn groups(&self) -> Vec<Group> {
         let mut groups = self.group_by.clone();

@@ -9,10 +9,10 @@ use profiler_common::{
     cpython::walk::Walk,
     outcome::Outcome,
     process::Process as KernelProcess,
-    record::{Final, Lifecycle, Sample, Stack, StackFrame, Thread, kind, mark},
+    record::{Cgroup, Final, Lifecycle, Sample, Stack, StackFrame, Thread, kind, mark},
 };
 
-use super::weigh::{Scale, ThreadKey};
+use super::weigh::{Met, Scale, ThreadKey};
 use crate::{
     host::{
         process::{Description, cpu_by_thread},
@@ -21,7 +21,7 @@ use crate::{
     interpreter::process::Interpreter,
     kernel::event::{self, Event},
     profile::ledger::Ledger,
-    symbols::{live, store::Store},
+    symbols::{ended::Ended, live, store::Store},
 };
 
 /// A process that has used no more CPU time than this has done nothing yet but to start (ns).
@@ -84,6 +84,8 @@ pub struct Counters {
     pub taken: u64,
     /// How it ended, by outcome.
     pub outcomes: [u64; 8],
+    /// How often it fired while the filter left the thread out (of an ended process the lower bits).
+    pub left_out: u64,
 }
 
 impl From<&KernelProcess> for Counters {
@@ -91,6 +93,7 @@ impl From<&KernelProcess> for Counters {
         Self {
             taken: process.taken,
             outcomes: process.outcomes,
+            left_out: process.left_out,
         }
     }
 }
@@ -169,10 +172,20 @@ pub struct Collector {
     pub threads: HashMap<(u64, u32), SeenThread>,
     /// By registration, thread id and stack.
     pub tallies: HashMap<(u64, u32, u64), Tally>,
+    /// Code objects and stacks of registrations that ended a while ago.
+    pub ended: Ended,
+    /// By registration that ended a while ago, thread id and stack of [`Self::ended`].
+    pub ended_tallies: HashMap<(u64, u32, u64), Tally>,
+    /// Registrations that have ended, and how many times [`Self::tidy`] was called since.
+    ending: Vec<(u64, u8)>,
     /// Turns samples into time.
     pub scale: Scale,
     /// The sampling period (ns).
     pub period_ns: u64,
+    /// Cgroups that were made, with their paths, until somebody takes them.
+    pub cgroups: Vec<(Cgroup, Vec<u8>)>,
+    /// Processes that were forked, until somebody takes them: registrations of parent and child.
+    pub forks: Vec<(u64, u64)>,
     /// Records that could not be read.
     pub malformed: u64,
     by_generation: HashMap<u64, usize>,
@@ -213,6 +226,17 @@ impl Collector {
                 .insert(process.generation, self.processes.len());
         }
         self.processes.push(process);
+    }
+
+    /// Forgets the processes under other registrations than these.
+    pub fn keep(&mut self, generations: &HashSet<u64>) {
+        self.processes
+            .retain(|process| generations.contains(&process.generation));
+        let kept = self.processes.iter().enumerate();
+        self.by_generation = kept
+            .filter(|(_, process)| process.generation != 0)
+            .map(|(index, process)| (process.generation, index))
+            .collect();
     }
 
     /// An interpreter, as others may have it too.
@@ -274,6 +298,7 @@ impl Collector {
             Ok(Event::Stranger(stranger)) => {
                 return Some(Notice::Stranger(stranger.pid, stranger.time));
             }
+            Ok(Event::Cgroup(cgroup, path)) => self.cgroups.push((cgroup, path.to_vec())),
             Err(event::Malformed) => self.malformed += 1,
         }
         None
@@ -298,14 +323,15 @@ impl Collector {
             .or_default();
         tally.count += 1;
         let (thread, tallies) = ((sample.generation, sample.tid), &mut self.tallies);
-        self.scale.sample(
-            thread,
-            sample.stack,
-            sample.periods,
-            sample.runtime,
-            self.period_ns,
-            |stack, ns| add_weight(tallies, thread, stack, ns),
-        );
+        let met = Met {
+            stack: sample.stack,
+            periods: sample.periods.into(),
+            runtime: sample.runtime,
+            left_out: sample.left_out,
+        };
+        self.scale.sample(thread, met, self.period_ns, |stack, ns| {
+            add_weight(tallies, thread, stack, ns);
+        });
         stateless.then_some(Notice::Stateless(sample.pid))
     }
 
@@ -323,42 +349,108 @@ impl Collector {
         }
         // The very stack that the kernel side sends where a sample finds no more than the mark.
         let id = Walk::without_frames(mark, thread.0).id();
-        self.store.add_stack(id, mark, 0, 0, &[]);
+        self.store.add_stack(thread.0, id, mark, 0, 0, &[]);
         add_weight(&mut self.tallies, thread, id, ns);
     }
 
-    /// Forgets threads that ended a while ago, or with `all` those that ended just now. Those that no sample has
-    /// met have their time under a mark.
-    pub fn tidy(&mut self, all: bool) {
-        // The ring buffers have been read: whose end is not known now was lost.
-        self.early.clear();
+    /// Forgets all threads that ended: recording is over. Those that no sample has met have their time under a
+    /// mark.
+    pub fn close(&mut self) {
         let mut unmet = Vec::new();
-        let note = |thread, ns| unmet.push((thread, ns));
-        if all {
-            self.scale.close(note);
-        } else {
-            self.scale.tidy(note);
-        }
+        self.scale.close(|thread, ns| unmet.push((thread, ns)));
+        self.weigh_unmet(unmet);
+    }
+
+    fn weigh_unmet(&mut self, unmet: Vec<(ThreadKey, u64)>) {
         for (thread, ns) in unmet {
             self.weigh_mark(thread, mark::NOT_SAMPLED, ns);
         }
     }
 
-    /// Closes the account of a thread that has ended, or of one that lives on when recording ends.
-    pub fn settle(&mut self, thread: ThreadKey, runtime: Option<u64>) {
+    /// Keeps what is over in a smaller form, and gives the time of threads that no sample has met to a mark. To be
+    /// called when all ring buffers have been read.
+    pub fn tidy(&mut self) {
+        /// Not at once: ring buffers are read one after the other, and a sample may come after the news of
+        /// its process's end.
+        const LATER: u8 = 3;
+        /// All that lives is looked through for each lot.
+        const LOT: usize = 256;
+        let mut unmet = Vec::new();
+        // The ring buffers have been read: whose end is not known now was lost.
+        self.early.clear();
+        self.scale.tidy(|thread, ns| unmet.push((thread, ns)));
+        self.weigh_unmet(unmet);
+        for (_, times) in &mut self.ending {
+            *times = times.saturating_add(1);
+        }
+        let over: HashSet<u64> = self
+            .ending
+            .iter()
+            .filter(|(_, times)| *times >= LATER)
+            .map(|&(generation, _)| generation)
+            .collect();
+        if over.len() >= LOT {
+            self.put_away(over);
+        }
+    }
+
+    fn put_away(&mut self, mut ended: HashSet<u64>) {
+        for thread in self.scale.threads() {
+            // Its end was not heard of, but that of its process.
+            if ended.contains(&thread.0) {
+                self.settle(thread, None, 0);
+            }
+        }
+        // The final figures of their threads may still come: those wait for the next lot.
+        for generation in self.scale.generations() {
+            ended.remove(&generation);
+        }
+        self.ending
+            .retain(|(generation, _)| !ended.contains(generation));
+        let ended = &ended;
+        self.scale.forget(ended);
+        let line_tables = ended
+            .iter()
+            .filter_map(|&generation| {
+                let interpreter = self.tracked(generation)?.interpreter.as_ref()?;
+                Some((generation, interpreter.layout.line_table))
+            })
+            .collect();
+        let numbers = self.ended.take(&mut self.store, ended, &line_tables);
+        let over = self.tallies.extract_if(|(generation, _, stack), _| {
+            ended.contains(generation) && numbers.contains_key(stack)
+        });
+        for ((generation, tid, stack), tally) in over {
+            let key = (generation, tid, numbers[&stack]);
+            let sum = self.ended_tallies.entry(key).or_default();
+            sum.count += tally.count;
+            sum.weight_ns += tally.weight_ns;
+        }
+    }
+
+    /// Closes the account of a thread that has ended, or of one that lives on when recording ends; `left_out` is
+    /// what its process had been left out by then.
+    pub fn settle(&mut self, thread: ThreadKey, runtime: Option<u64>, left_out: u64) {
         let tallies = &mut self.tallies;
-        self.scale
-            .end(thread, runtime, self.period_ns, |stack, ns| {
+        self.scale.end(
+            thread,
+            runtime,
+            left_out as u16,
+            self.period_ns,
+            |stack, ns| {
                 add_weight(tallies, thread, stack, ns);
-            });
+            },
+        );
     }
 
     /// Takes in what a thread that has ended used in all.
     fn finish(&mut self, last: &Final) {
         let (thread, tallies) = ((last.generation, last.tid), &mut self.tallies);
-        let more = self.scale.finish(thread, last.cpu, |stack, ns| {
-            add_weight(tallies, thread, stack, ns);
-        });
+        let more = self
+            .scale
+            .finish(thread, last.cpu, self.period_ns, |stack, ns| {
+                add_weight(tallies, thread, stack, ns);
+            });
         match more {
             Some(more) => self.activity.entry(last.generation).or_default().cpu_exited += more,
             // The news of its end is in a ring buffer that is read after this one.
@@ -369,6 +461,7 @@ impl Collector {
 
     fn stack(&mut self, stack: &Stack, frames: &[StackFrame]) {
         self.store.add_stack(
+            stack.generation,
             stack.id,
             stack.marks,
             stack.depth,
@@ -436,6 +529,7 @@ impl Collector {
         let container_pid = parent
             .container_pid
             .and_then(|_| Status::of(fork.pid).container_pid);
+        self.forks.push((parent.generation, fork.generation));
         self.track(Tracked {
             generation: fork.generation,
             container_pid,
@@ -446,7 +540,8 @@ impl Collector {
     }
 
     fn exit(&mut self, exit: &Lifecycle) {
-        self.settle((exit.generation, exit.tid), Some(exit.cpu));
+        let left_out = exit.left_out.into();
+        self.settle((exit.generation, exit.tid), Some(exit.cpu), left_out);
         if exit.last == 1 {
             self.end(exit);
         } else {
@@ -462,14 +557,17 @@ impl Collector {
     fn end(&mut self, record: &Lifecycle) {
         let execed = record.kind == kind::EXEC;
         if execed {
-            self.settle((record.generation, record.tid), Some(record.cpu));
+            let left_out = record.left_out.into();
+            self.settle((record.generation, record.tid), Some(record.cpu), left_out);
         }
+        self.ending.push((record.generation, 0));
         let activity = self.activity.entry(record.generation).or_default();
         activity.execed = execed;
         activity.ended = Some(record.cpu);
         activity.counters = Some(Counters {
             taken: record.taken,
             outcomes: record.outcomes,
+            left_out: record.left_out.into(),
         });
     }
 
@@ -477,7 +575,7 @@ impl Collector {
     /// so far (ns).
     pub fn replace(&mut self, generation: u64, counters: Counters, threads: &[(u32, u64)]) {
         for &(tid, ns) in threads {
-            self.settle((generation, tid), Some(ns));
+            self.settle((generation, tid), Some(ns), counters.left_out);
         }
         let activity = self.activity.entry(generation).or_default();
         activity.replaced = true;
@@ -517,10 +615,7 @@ impl Collector {
             ledger.truncated = activity.truncated;
             ledger.lose(Outcome::UnknownStack, activity.unknown_stack);
         }
-        let counters = activity
-            .and_then(|activity| activity.counters)
-            .or(process.counters)
-            .unwrap_or_default();
+        let counters = self.counters(process);
         ledger.taken = counters.taken;
         for &outcome in Outcome::ALL {
             if outcome != Outcome::Delivered {
@@ -532,6 +627,16 @@ impl Collector {
             ledger.taken = ledger.taken.max(ledger.delivered + ledger.lost_total());
         }
         ledger
+    }
+
+    /// A process's counters, as far as they are known by now.
+    #[must_use]
+    pub fn counters(&self, process: &Tracked) -> Counters {
+        self.activity
+            .get(&process.generation)
+            .and_then(|activity| activity.counters)
+            .or(process.counters)
+            .unwrap_or_default()
     }
 
     /// CPU time of a process while it was under profile (ns).

@@ -68,7 +68,8 @@ impl Scope {
         matches!(self, Self::These { pids, .. } if pids.contains(&pid))
     }
 
-    fn wants(&self, pid: u32) -> bool {
+    /// Whether a process is among these.
+    pub(super) fn wants(&self, pid: u32) -> bool {
         match self {
             Self::All => pid != std::process::id(),
             Self::These { pids, children } => {
@@ -155,6 +156,12 @@ impl Discovery {
             first: Vec::new(),
             last_id: None,
         }
+    }
+
+    /// A process is wanted besides those of the scope.
+    pub fn add(&mut self, pid: u32) {
+        self.scope.add(pid);
+        self.known.remove(&pid);
     }
 
     /// A process executes another program, after so much CPU time (ns): it is looked at anew.

@@ -48,7 +48,6 @@ pub fn profile(collector: &Collector, about: &About<'_>) -> Profile {
             ))
         })
         .collect();
-    let mut resolver = Resolver::new(&collector.store, line_tables);
     let mut builder = Builder::new();
     let mut indices = HashMap::new();
     for process in &collector.processes {
@@ -65,32 +64,43 @@ pub fn profile(collector: &Collector, about: &About<'_>) -> Profile {
         );
     }
     let mut threads = HashMap::new();
-    let mut stacks = HashMap::new();
-    let mut tallies: Vec<_> = collector.tallies.iter().collect();
-    tallies.sort_unstable_by_key(|(key, _)| **key);
-    for (&(generation, tid, stack_id), tally) in tallies {
-        let (Some(&(index, process)), Some(stack)) =
-            (indices.get(&generation), collector.store.stack(stack_id))
-        else {
-            continue;
-        };
-        let thread = *threads.entry((generation, tid)).or_insert_with(|| {
-            builder.thread(Thread {
-                process: index,
-                tid,
-                name: thread_name(collector, process, tid),
-            })
-        });
-        let stack = match stacks.get(&stack_id) {
-            Some(&stack) => stack,
-            None => {
+    let mut weights: HashMap<usize, u64> = HashMap::new();
+    for (store, tallies) in [
+        (&collector.store, &collector.tallies),
+        (&collector.ended.store, &collector.ended_tallies),
+    ] {
+        let mut resolver = Resolver::new(store, &line_tables);
+        let mut stacks = HashMap::new();
+        let mut tallies: Vec<_> = tallies.iter().collect();
+        tallies.sort_unstable_by_key(|(key, _)| **key);
+        for (&(generation, tid, stack_id), tally) in tallies {
+            let (Some(&(index, process)), Some(stack)) =
+                (indices.get(&generation), store.stack(stack_id))
+            else {
+                continue;
+            };
+            let thread = *threads.entry((generation, tid)).or_insert_with(|| {
+                builder.thread(Thread {
+                    process: index,
+                    tid,
+                    name: thread_name(collector, process, tid),
+                })
+            });
+            let stack = *stacks.entry(stack_id).or_insert_with(|| {
                 let frames = resolver.frames(stack, &mut builder);
-                let index = builder.stack(frames);
-                stacks.insert(stack_id, index);
-                index
-            }
-        };
-        builder.sample(thread, stack, tally.count, tally.weight_ns);
+                builder.stack(frames)
+            });
+            builder.sample(thread, stack, tally.count, tally.weight_ns);
+            *weights.entry(index).or_default() += tally.weight_ns;
+        }
+    }
+    for &(index, process) in indices.values() {
+        if let Some(known) = builder.process_mut(index)
+            && collector.counters(process).left_out > 0
+        {
+            // The kernel accounts no time to the part of a process that was wanted: its samples do.
+            known.cpu_ns = Some(weights.get(&index).copied().unwrap_or(0));
+        }
     }
     builder.finish(recording(about))
 }

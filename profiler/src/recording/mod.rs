@@ -6,6 +6,8 @@ pub mod discovery;
 mod finish;
 mod names;
 mod register;
+mod select;
+pub mod selection;
 mod wait;
 mod weigh;
 
@@ -27,6 +29,7 @@ use self::{
     command::Launched,
     discovery::{Discovery, Scope},
     names::Names,
+    selection::{Selection, term::Term},
 };
 use crate::{
     host::{
@@ -47,8 +50,12 @@ const NAMES_PATIENCE: Duration = Duration::from_millis(300);
 /// What to record.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Which processes.
+    /// Which processes are looked at.
     pub scope: Scope,
+    /// Which of them are wanted; empty: all.
+    pub terms: Vec<Term>,
+    /// Which are wanted wherever they run, where terms say where.
+    pub named: Scope,
     /// For how long; None: until told to stop or until all targets have ended.
     pub duration: Option<Duration>,
     /// Samples per second and CPU.
@@ -86,6 +93,9 @@ pub enum Error {
     /// The kernel side.
     #[error(transparent)]
     Kernel(#[from] KernelError),
+    /// What is wanted cannot be.
+    #[error(transparent)]
+    Selection(#[from] selection::Error),
     /// The command could not be launched.
     #[error("cannot run {program}: {error}")]
     Launch {
@@ -106,6 +116,9 @@ pub struct Recording {
     started: SystemTime,
     sampling_since: Instant,
     names: Names,
+    selection: Option<Selection>,
+    /// How often the kernel side had lost news when the selection last looked for itself.
+    news_lost: u64,
     containers: Containers,
     /// So many of the collector's processes have shown their containers.
     containers_met_of: usize,
@@ -117,6 +130,8 @@ pub struct Recorded {
     pub profile: Profile,
     /// The command that was launched, still to be waited for.
     pub launched: Option<Launched>,
+    /// What was wanted, where that was not everything.
+    pub selection: Option<Selection>,
 }
 
 impl Recording {
@@ -126,6 +141,7 @@ impl Recording {
     /// # Errors
     /// Where the kernel refuses, or the command cannot be launched.
     pub fn begin(mut options: Options, command: &[OsString]) -> Result<Self, Error> {
+        let mut selection = select::selection(&options)?;
         let mut kernel = Kernel::load(kernel::Options {
             clock: options.clock,
             rate_hz: options.rate_hz,
@@ -139,17 +155,23 @@ impl Recording {
                 }
             ) || !command.is_empty(),
             count_run_time: options.count_run_time,
+            filtered: selection.is_some(),
         })?;
+        if let Some(selection) = &mut selection {
+            select::begin(selection, &mut kernel)?;
+        }
         let mut discovery = Discovery::new(options.scope.clone());
         let full = register::full(kernel.registry().capacity());
         let mut collector = Collector::new(kernel::period_ns(options.rate_hz), full);
         // While the verifier is at work, processes are looked at, the busiest first.
         let mut outcome = Ok(());
         kernel.sample(|registry| {
-            outcome = look(registry, &mut discovery, &mut collector, &options.scope);
+            let sight = (&options.scope, selection.as_mut());
+            outcome = look(registry, &mut discovery, &mut collector, sight);
             outcome.is_ok() && discovery.is_behind()
         })?;
         outcome?;
+        let (started, sampling_since) = (SystemTime::now(), Instant::now());
         collector.begin_again();
         let mut launched = None;
         if !command.is_empty() {
@@ -158,15 +180,21 @@ impl Recording {
                 error,
             })?;
             options.scope.add(running.pid());
+            discovery.add(running.pid());
+            if let Some(selection) = &mut selection {
+                selection.name(running.pid());
+            }
             launched = Some(running);
         }
         Ok(Self {
             discovery,
             collector,
             launched,
-            started: SystemTime::now(),
-            sampling_since: Instant::now(),
+            started,
+            sampling_since,
             names: Names::default(),
+            selection,
+            news_lost: 0,
             containers: Containers::new(containers::endpoints()),
             containers_met_of: 0,
             kernel,
@@ -184,7 +212,7 @@ impl Recording {
             if !self.discovery.is_behind() {
                 return Ok(());
             }
-            self.drain();
+            self.drain()?;
         }
     }
 
@@ -194,7 +222,7 @@ impl Recording {
             self.kernel.registry_mut(),
             &mut self.discovery,
             &mut self.collector,
-            &self.options.scope,
+            (&self.options.scope, self.selection.as_mut()),
         )
     }
 
@@ -223,16 +251,27 @@ impl Recording {
             .collect()
     }
 
-    /// Processes under profile so far.
+    /// Processes under profile so far: those that the filter has let pass.
     #[must_use]
     pub fn profiled(&self) -> usize {
-        self.collector.profiled
+        match &self.selection {
+            Some(selection) => select::profiled(&self.collector, selection),
+            None => self.collector.profiled,
+        }
+    }
+
+    /// What is wanted, where that is not everything.
+    #[must_use]
+    pub const fn selection(&self) -> Option<&Selection> {
+        self.selection.as_ref()
     }
 
     /// Whether nothing is under profile and nothing that was asked for can still become Python.
     #[must_use]
     pub fn has_nothing_to_wait_for(&self) -> bool {
-        self.profiled() == 0 && self.options.scope != Scope::All && !self.discovery.has_pending()
+        self.collector.profiled == 0
+            && self.options.scope != Scope::All
+            && !self.discovery.has_pending()
     }
 
     /// Records until the time is up, `stop` is set, or nothing is left to profile; shows progress several
@@ -245,7 +284,6 @@ impl Recording {
         stop: &Arc<AtomicBool>,
         mut progress: impl FnMut(&Self),
     ) -> Result<(), KernelError> {
-        self.sampling_since = Instant::now();
         let descriptors = self.kernel.descriptors();
         loop {
             let elapsed = self.sampling_since.elapsed();
@@ -258,7 +296,7 @@ impl Recording {
             }
             let timeout = LOOK.min(self.discovery.wait()).min(rest.unwrap_or(LOOK));
             wait::for_input(&descriptors, timeout);
-            self.drain();
+            self.drain()?;
             self.look()?;
             self.meet_containers();
             progress(self);
@@ -297,7 +335,7 @@ impl Recording {
     }
 
     /// Takes in what has arrived.
-    fn drain(&mut self) {
+    fn drain(&mut self) -> Result<(), KernelError> {
         let (collector, discovery) = (&mut self.collector, &mut self.discovery);
         let mut before = collector.processes.len();
         self.kernel.drain(|record| {
@@ -313,10 +351,12 @@ impl Recording {
             }
             before = collector.processes.len();
         });
-        self.collector.tidy(false);
+        self.collector.tidy();
+        self.select()?;
         if self.options.thread_names {
             self.names.ask(&mut self.collector);
         }
+        Ok(())
     }
 
     /// Stops sampling and puts the profile together.
@@ -346,16 +386,8 @@ impl Recording {
                     .map(|(tid, ns)| ((process.generation, tid), ns)),
             );
         }
-        self.drain();
+        self.drain()?;
         self.meet_containers();
-        for thread in self.collector.scale.threads() {
-            self.collector
-                .settle(thread, runtimes.get(&thread).copied());
-        }
-        self.collector.tidy(true);
-        if self.options.thread_names {
-            Names::ask_all(&mut self.collector);
-        }
         let in_kernel: HashMap<u64, Counters> = self
             .kernel
             .registry()
@@ -363,8 +395,22 @@ impl Recording {
             .iter()
             .map(|(_, process)| (process.generation, Counters::from(process)))
             .collect();
+        for thread in self.collector.scale.threads() {
+            let left_out = in_kernel
+                .get(&thread.0)
+                .map_or(0, |counters| counters.left_out);
+            self.collector
+                .settle(thread, runtimes.get(&thread).copied(), left_out);
+        }
+        self.collector.close();
+        if self.options.thread_names {
+            Names::ask_all(&mut self.collector);
+        }
         for process in &mut self.collector.processes {
             process.counters = in_kernel.get(&process.generation).copied();
+        }
+        if let Some(selection) = &mut self.selection {
+            select::leave_out(&mut self.collector, selection);
         }
         let about = finish::About {
             options: &self.options,
@@ -377,6 +423,7 @@ impl Recording {
         Ok(Recorded {
             profile: finish::profile(&self.collector, &about),
             launched: self.launched,
+            selection: self.selection,
         })
     }
 }
@@ -386,12 +433,13 @@ fn look(
     registry: &mut Registry,
     discovery: &mut Discovery,
     collector: &mut Collector,
-    scope: &Scope,
+    (scope, mut selection): (&Scope, Option<&mut Selection>),
 ) -> Result<(), KernelError> {
     let mut outcome = Ok(());
     discovery.run(Instant::now() + SLICE, |look| {
         if outcome.is_ok() {
-            outcome = register::settle(registry, collector, scope, look);
+            let sight = (scope, selection.as_deref_mut());
+            outcome = register::settle(registry, collector, sight, look);
         }
     });
     outcome

@@ -8,6 +8,7 @@ use super::{
     collector::{Collector, Counters, Tracked},
     discovery::{Look, Scope},
     monotonic_ns,
+    selection::Selection,
 };
 use crate::{
     host,
@@ -21,14 +22,14 @@ pub fn full(capacity: u32) -> String {
     format!("the map of processes is full ({capacity}): make it larger with --max-processes")
 }
 
-/// Acts on what was found of a process.
+/// Acts on what was found of a process, which is looked at because of a scope, and may be wanted or not.
 ///
 /// # Errors
 /// Where the map of layouts cannot be written.
 pub fn settle(
     registry: &mut Registry,
     collector: &mut Collector,
-    scope: &Scope,
+    (scope, mut selection): (&Scope, Option<&mut Selection>),
     look: Look,
 ) -> Result<(), KernelError> {
     let pid = look.pid;
@@ -67,13 +68,22 @@ pub fn settle(
                     tracked.cpu_begin += begin;
                     collector.begin((tracked.generation, tid), begin, now);
                 }
-                let process = kernel_process(&interpreter, layout, tracked.generation, scope);
+                let mut process = kernel_process(&interpreter, layout, tracked.generation, scope);
+                if let Some(selection) = &mut selection {
+                    process.flags |= selection.flags(pid);
+                    selection.meet(pid, tracked.generation);
+                }
                 if registry.register(pid, &process).is_err() {
                     tracked.generation = 0;
                     tracked.refused = Some(full(registry.capacity()));
                 }
-                for other in &interpreter.beside {
-                    collector.track(beside(&tracked, other, &interpreter.path));
+                if selection
+                    .as_deref_mut()
+                    .is_none_or(|selection| selection.matches(pid))
+                {
+                    for other in &interpreter.beside {
+                        collector.track(beside(&tracked, other, &interpreter.path));
+                    }
                 }
                 tracked.interpreter = Some(collector.interpreter(interpreter));
             }
@@ -93,6 +103,13 @@ pub fn settle(
             tracked.refused = Some(format!("its memory map cannot be read: {reason}"));
         }
         Found::NotPython | Found::Starting | Found::Gone => return Ok(()),
+    }
+    if tracked.generation == 0
+        && let Some(selection) = selection
+        && !selection.matches(pid)
+    {
+        // Nobody asked for it.
+        return Ok(());
     }
     collector.track(tracked);
     Ok(())
@@ -161,5 +178,6 @@ fn kernel_process(
         },
         taken: 0,
         outcomes: [0; 8],
+        left_out: 0,
     }
 }

@@ -5,9 +5,12 @@
 //! away takes ticks with it. The scheduler knows what each thread has used. Its figure comes with each
 //! sample, and its growth is shared among the samples that have been taken since it last grew, so that the
 //! weights of a thread add up to what the kernel accounts to it.
+//!
+//! Where a filter left out samples between two that it let pass, part of the growth is time that was not
+//! wanted: then the samples weigh no more than the periods that they stand for.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     time::{Duration, Instant},
 };
 
@@ -23,6 +26,10 @@ struct Account {
     open: Vec<(u64, u32)>,
     /// The stack that was met last; None: no sample has met the thread.
     last_stack: Option<u64>,
+    /// How many firings in its process the filter had left out by then (lower bits).
+    left_out: u16,
+    /// Whether there were more of these since time was settled last.
+    has_gap: bool,
     /// Set when the thread has ended.
     ended: Option<Ended>,
 }
@@ -38,6 +45,19 @@ struct Ended {
     tidied: u8,
     /// When that was heard of.
     heard: Instant,
+}
+
+/// A sample, as far as it matters here.
+#[derive(Clone, Copy, Debug)]
+pub struct Met {
+    /// Its stack.
+    pub stack: u64,
+    /// How many periods it stands for.
+    pub periods: u32,
+    /// CPU time of its thread (ns).
+    pub runtime: u64,
+    /// How many firings in its process the filter had left out by then (lower bits).
+    pub left_out: u16,
 }
 
 /// How long the final figure of a thread is waited for: a process that is never waited for keeps it to itself.
@@ -65,29 +85,30 @@ impl Scale {
     pub fn sample(
         &mut self,
         thread: ThreadKey,
-        stack: u64,
-        periods: u32,
-        runtime: u64,
+        met: Met,
         period_ns: u64,
         mut weigh: impl FnMut(u64, u64),
     ) {
         let account = account(&mut self.accounts, &self.begin, thread);
-        account.open.push((stack, periods.max(1)));
-        account.last_stack = Some(stack);
+        account.open.push((met.stack, met.periods.max(1)));
+        account.last_stack = Some(met.stack);
+        account.note(met.left_out);
         let whole = account.ended.as_ref().map_or(0, |ended| ended.runtime);
-        let runtime = runtime.max(whole);
+        let runtime = met.runtime.max(whole);
         if runtime > account.settled {
-            account.settle(runtime, &mut weigh);
+            account.settle(runtime, period_ns, &mut weigh);
         } else if account.open.len() >= PATIENCE {
             account.settle_by_periods(period_ns, &mut weigh);
         }
     }
 
-    /// Takes in what a thread has used in all, when it ends or recording does.
+    /// Takes in what a thread has used in all, when it ends or recording does, and how many firings in its process
+    /// the filter had left out by then (lower bits).
     pub fn end(
         &mut self,
         thread: ThreadKey,
         runtime: Option<u64>,
+        left_out: u16,
         period_ns: u64,
         mut weigh: impl FnMut(u64, u64),
     ) {
@@ -98,17 +119,19 @@ impl Scale {
             tidied: 0,
             heard: Instant::now(),
         });
+        account.note(left_out);
         let Some(last_stack) = account.last_stack else {
-            // A sample may still come. If none does, `forget` has the time.
+            // A sample may still come. If none does, `drop_ended` has the time.
             return;
         };
         match runtime.filter(|&runtime| runtime > 0) {
             Some(runtime) if runtime > account.settled => {
-                if account.open.is_empty() {
+                // What a thread used since it was left out is nobody's.
+                if account.open.is_empty() && !account.has_gap {
                     // The rest since its last sample.
                     account.open.push((last_stack, 1));
                 }
-                account.settle(runtime, &mut weigh);
+                account.settle(runtime, period_ns, &mut weigh);
             }
             // Their time is with other samples already, which a CPU further on has delivered first.
             Some(_) => account.open.clear(),
@@ -123,6 +146,7 @@ impl Scale {
         &mut self,
         thread: ThreadKey,
         runtime: u64,
+        period_ns: u64,
         mut weigh: impl FnMut(u64, u64),
     ) -> Option<u64> {
         let account = self.accounts.get_mut(&thread)?;
@@ -133,11 +157,11 @@ impl Scale {
         if let Some(stack) = account.last_stack
             && more > 0
         {
-            if account.open.is_empty() {
+            if account.open.is_empty() && !account.has_gap {
                 account.open.push((stack, 1));
             }
             let runtime = ended.runtime;
-            account.settle(runtime.max(account.settled), &mut weigh);
+            account.settle(runtime.max(account.settled), period_ns, &mut weigh);
         }
         Some(more)
     }
@@ -147,15 +171,15 @@ impl Scale {
     ///
     /// `unmet(thread, ns)` is called for those that no sample has met: what CPU time they used.
     pub fn tidy(&mut self, unmet: impl FnMut(ThreadKey, u64)) {
-        self.forget(3, unmet);
+        self.drop_ended(3, unmet);
     }
 
     /// Forgets all threads that have ended: no sample comes any more. `unmet` is as for [`Self::tidy`].
     pub fn close(&mut self, unmet: impl FnMut(ThreadKey, u64)) {
-        self.forget(0, unmet);
+        self.drop_ended(0, unmet);
     }
 
-    fn forget(&mut self, rounds: u8, mut unmet: impl FnMut(ThreadKey, u64)) {
+    fn drop_ended(&mut self, rounds: u8, mut unmet: impl FnMut(ThreadKey, u64)) {
         self.accounts.retain(|&thread, account| {
             let Some(ended) = &mut account.ended else {
                 return true;
@@ -165,11 +189,25 @@ impl Scale {
             if ended.tidied < rounds || (rounds > 0 && may_change) {
                 return true;
             }
-            if account.last_stack.is_none() && ended.runtime > account.settled {
+            // What the filter left out is nobody's.
+            if account.last_stack.is_none() && !account.has_gap && ended.runtime > account.settled {
                 unmet(thread, ended.runtime - account.settled);
             }
             false
         });
+    }
+
+    /// Forgets all threads of registrations that have ended a while ago.
+    pub fn forget(&mut self, ended: &HashSet<u64>) {
+        self.accounts
+            .retain(|(generation, _), _| !ended.contains(generation));
+        self.begin
+            .retain(|(generation, _), _| !ended.contains(generation));
+    }
+
+    /// Registrations some of whose threads have not been forgotten yet.
+    pub fn generations(&self) -> impl Iterator<Item = u64> {
+        self.accounts.keys().map(|&(generation, _)| generation)
     }
 
     /// Threads that have samples and have not ended.
@@ -196,15 +234,24 @@ fn account<'a>(
 }
 
 impl Account {
+    /// Takes in how many firings were left out so far.
+    fn note(&mut self, left_out: u16) {
+        self.has_gap |= left_out != self.left_out;
+        self.left_out = left_out;
+    }
+
     /// Shares the growth up to `runtime` among the open samples.
-    fn settle(&mut self, runtime: u64, weigh: &mut impl FnMut(u64, u64)) {
-        let growth = runtime - self.settled;
+    fn settle(&mut self, runtime: u64, period_ns: u64, weigh: &mut impl FnMut(u64, u64)) {
+        let mut growth = runtime - self.settled;
         self.settled = runtime;
         let periods: u64 = self
             .open
             .iter()
             .map(|&(_, periods)| u64::from(periods))
             .sum();
+        if std::mem::take(&mut self.has_gap) {
+            growth = growth.min(periods * period_ns);
+        }
         let mut given = 0;
         let mut passed = 0;
         for (stack, share) in self.open.drain(..) {
@@ -231,6 +278,15 @@ mod tests {
 
     const THREAD: ThreadKey = (1, 2);
 
+    const fn met(stack: u64, periods: u32, runtime: u64, left_out: u16) -> Met {
+        Met {
+            stack,
+            periods,
+            runtime,
+            left_out,
+        }
+    }
+
     /// Makes sure that the weights of a thread add up to its runtime whatever the scheduler's rhythm.
     #[test]
     fn weights_add_up_to_the_runtime() {
@@ -248,9 +304,9 @@ mod tests {
             (7, 9_000_001),
         ] {
             let runtime = if runtime == 0 { 1_000_000 } else { runtime };
-            scale.sample(THREAD, stack, 1, runtime, 1_000_000, &mut weigh);
+            scale.sample(THREAD, met(stack, 1, runtime, 0), 1_000_000, &mut weigh);
         }
-        scale.end(THREAD, Some(9_500_000), 1_000_000, &mut weigh);
+        scale.end(THREAD, Some(9_500_000), 0, 1_000_000, &mut weigh);
         assert_eq!(weights.values().sum::<u64>(), 8_500_000);
         // 3 of 4 ms, half of 4.000001 ms and the rest, against 1 of 4 ms and the other half.
         assert_eq!(weights[&8], 1_000_000 + 2_000_000);
@@ -266,10 +322,12 @@ mod tests {
         scale.begin(THREAD, 100);
         let late = (1, 3);
         for thread in [THREAD, late] {
-            scale.end(thread, Some(300), 10, |_, _| panic!("there is no sample"));
+            scale.end(thread, Some(300), 0, 10, |_, _| {
+                panic!("there is no sample")
+            });
         }
         scale.tidy(|_, ns| unmet += ns);
-        scale.sample(late, 7, 1, 250, 10, |stack, ns| {
+        scale.sample(late, met(7, 1, 250, 0), 10, |stack, ns| {
             *weights.entry(stack).or_default() += ns;
         });
         for _ in 0..4 {
@@ -285,12 +343,12 @@ mod tests {
         let mut scale = Scale::default();
         let (mut sum, mut unmet) = (0, 0);
         let sampled = (1, 3);
-        assert_eq!(scale.finish(sampled, 100, |_, _| {}), None);
-        scale.sample(sampled, 7, 1, 50, 10, |_, ns| sum += ns);
+        assert_eq!(scale.finish(sampled, 100, 10, |_, _| {}), None);
+        scale.sample(sampled, met(7, 1, 50, 0), 10, |_, ns| sum += ns);
         for thread in [sampled, THREAD] {
-            scale.end(thread, Some(100), 10, |_, ns| sum += ns);
-            assert_eq!(scale.finish(thread, 130, |_, ns| sum += ns), Some(30));
-            assert_eq!(scale.finish(thread, 130, |_, ns| sum += ns), Some(0));
+            scale.end(thread, Some(100), 0, 10, |_, ns| sum += ns);
+            assert_eq!(scale.finish(thread, 130, 10, |_, ns| sum += ns), Some(30));
+            assert_eq!(scale.finish(thread, 130, 10, |_, ns| sum += ns), Some(0));
         }
         scale.close(|_, ns| unmet += ns);
         assert_eq!((sum, unmet), (130, 130));
@@ -301,9 +359,27 @@ mod tests {
     fn periods_stand_in_for_the_runtime() {
         let mut scale = Scale::default();
         let mut sum = 0;
-        scale.sample(THREAD, 7, 2, 0, 10, |_, ns| sum += ns);
-        scale.sample(THREAD, 7, 0, 0, 10, |_, ns| sum += ns);
-        scale.end(THREAD, None, 10, |_, ns| sum += ns);
+        scale.sample(THREAD, met(7, 2, 0, 0), 10, |_, ns| sum += ns);
+        scale.sample(THREAD, met(7, 0, 0, 0), 10, |_, ns| sum += ns);
+        scale.end(THREAD, None, 0, 10, |_, ns| sum += ns);
         assert_eq!(sum, 30);
+    }
+
+    /// Makes sure that the time in which a filter left a thread out is nobody's: neither before its first sample, nor
+    /// between two, nor after the last.
+    #[test]
+    fn time_that_was_left_out_weighs_nothing() {
+        let mut scale = Scale::default();
+        let mut sum = 0;
+        // Of 1000 periods before the first sample, one is wanted; and two more before it is left out again.
+        scale.sample(THREAD, met(7, 1, 10_000, 999), 10, |_, ns| sum += ns);
+        scale.sample(THREAD, met(7, 1, 10_020, 999), 10, |_, ns| sum += ns);
+        assert_eq!(sum, 10 + 20);
+        // The scheduler accounts only the second of two samples after the gap.
+        scale.sample(THREAD, met(7, 1, 10_020, 1200), 10, |_, ns| sum += ns);
+        scale.sample(THREAD, met(8, 1, 15_000, 1200), 10, |_, ns| sum += ns);
+        assert_eq!(sum, 30 + 20);
+        scale.end(THREAD, Some(20_000), 1300, 10, |_, ns| sum += ns);
+        assert_eq!(sum, 50);
     }
 }

@@ -29,8 +29,9 @@ pub fn read_code(
     let memory = ProcessMemory { pid };
     let layout = &interpreter.layout;
     let object = read(&memory, layout, generation, frame, store)?;
+    let seed = code::seed(generation, frame.interpreter);
     // Again after reading: what was read belongs to that code object only if it is still there.
-    is_same(&memory, layout, interpreter.code_type, generation, frame).then_some(object)
+    is_same(&memory, layout, interpreter.code_type, seed, frame).then_some(object)
 }
 
 fn read(

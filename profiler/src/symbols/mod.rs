@@ -1,5 +1,6 @@
 //! Records become names and lines: code objects, native and kernel addresses.
 
+pub mod ended;
 pub mod lines;
 pub mod live;
 pub mod resolve;

@@ -22,7 +22,7 @@ const UNKNOWN_FILE: &str = "[unknown file]";
 pub struct Resolver<'a> {
     store: &'a Store,
     /// Encoding of lines, by registration.
-    line_tables: HashMap<u64, u8>,
+    line_tables: &'a HashMap<u64, u8>,
     functions: HashMap<u64, usize>,
     locations: HashMap<(u64, i32), usize>,
     texts: HashMap<(u8, Vec<u8>), Arc<str>>,
@@ -31,7 +31,7 @@ pub struct Resolver<'a> {
 impl<'a> Resolver<'a> {
     /// Resolves what is in a store; `line_tables` gives the line table format of each registration.
     #[must_use]
-    pub fn new(store: &'a Store, line_tables: HashMap<u64, u8>) -> Self {
+    pub fn new(store: &'a Store, line_tables: &'a HashMap<u64, u8>) -> Self {
         Self {
             store,
             line_tables,

@@ -23,7 +23,7 @@ pub struct CodeObject {
 }
 
 /// A part of a code object, possibly still incomplete.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Section {
     /// The bytes; shared between code objects where they are the same.
     pub bytes: Arc<[u8]>,
@@ -50,8 +50,10 @@ impl Section {
 }
 
 /// A stack, leaf first.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RawStack {
+    /// The registration of the process that it was met in.
+    pub generation: u64,
     /// Bits of `profiler_common::record::mark`.
     pub marks: u32,
     /// How many frames the thread had, as far as walked.
@@ -158,6 +160,7 @@ impl Store {
     /// Takes in a stack; frames as the kernel side sent them.
     pub fn add_stack(
         &mut self,
+        generation: u64,
         id: u64,
         marks: u32,
         depth: u32,
@@ -180,12 +183,32 @@ impl Store {
         self.stacks.insert(
             id,
             RawStack {
+                generation,
                 marks,
                 depth,
                 leaf,
                 root: root.into(),
             },
         );
+    }
+
+    /// Takes in a stack as it is.
+    pub fn keep(&mut self, id: u64, stack: RawStack) {
+        self.stacks.insert(id, stack);
+    }
+
+    /// Takes out the code objects of some registrations, by key.
+    pub fn take_code(&mut self, of: impl Fn(u64) -> bool) -> Vec<(u64, CodeObject)> {
+        self.code
+            .extract_if(|_, object| of(object.generation))
+            .collect()
+    }
+
+    /// Takes out the stacks of some registrations, by id.
+    pub fn take_stacks(&mut self, of: impl Fn(u64) -> bool) -> Vec<(u64, RawStack)> {
+        self.stacks
+            .extract_if(|_, stack| of(stack.generation))
+            .collect()
     }
 
     /// A stack by its id.
@@ -290,11 +313,11 @@ mod tests {
             key,
             address: 0,
             instruction: 0,
-            padding: 0,
+            interpreter: 0,
         };
         // Depth 10, 4 leaf frames (0 to 3), a ring of 4 that saw frames 4 to 9: 8, 9, 6, 7.
         let frames = [0, 1, 2, 3, 8, 9, 6, 7].map(frame);
-        store.add_stack(1, 1, 10, 4, &frames);
+        store.add_stack(1, 1, 1, 10, 4, &frames);
         let stack = store.stack(1).expect("it was just added");
         assert_eq!(
             stack.root.iter().map(|place| place.0).collect::<Vec<_>>(),

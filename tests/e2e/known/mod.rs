@@ -144,8 +144,12 @@ fn process(pid: u32, comm: &str, delivered: u64, lost: BTreeMap<Outcome, u64>) -
         interpreter: Some("/usr/lib/libpython3.12.so.1.0".into()),
         cgroup: Some("/system.slice/web.service".into()),
         container: (pid == 77).then(|| "jobs".into()),
-        labels: Labels::of_cgroup("/system.slice/web.service"),
-        container_pid: None,
+        labels: Labels {
+            container: (pid == 77).then(|| "c0ffee".repeat(10)),
+            unit: Some("web.service".into()),
+            ..Labels::default()
+        },
+        container_pid: (pid == 77).then_some(1),
         user: Some("www".into()),
         cpu_ns: Some(delivered * 10_000_000),
         refused: None,

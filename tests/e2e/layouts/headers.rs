@@ -133,13 +133,16 @@ pub fn compare(layout: &Layout, expected: &BTreeMap<String, u64>) -> Result<()> 
         code_tag,
         interpreter_next,
         interpreter_threads,
+        interpreter_id,
         thread_span: _,
         thread_next,
         thread_id,
         thread_native_id,
+        thread_interpreter,
         thread_frame,
         thread_active,
         thread_active_mask,
+        thread_active_value,
         cframe_current_frame,
         cframe_previous,
         frame_is_entry,
@@ -180,8 +183,8 @@ pub fn compare(layout: &Layout, expected: &BTreeMap<String, u64>) -> Result<()> 
         };
     }
     for (name, value) in fields! {
-        shim_owners interpreter_next interpreter_threads thread_next thread_id thread_native_id thread_frame
-        thread_active thread_active_mask cframe_current_frame cframe_previous frame_is_entry frame_code frame_previous frame_instruction
+        shim_owners interpreter_next interpreter_threads interpreter_id thread_next thread_id thread_native_id thread_frame
+        thread_active thread_active_mask thread_active_value cframe_current_frame cframe_previous frame_is_entry frame_code frame_previous frame_instruction
         frame_owner frame_owner_generator frame_tlbc_index code_window code_type code_name code_qualname code_filename code_first_line code_line_table
         code_instructions code_first_traceable code_tlbc bytes_size bytes_data unicode_length unicode_hash
         unicode_state unicode_ascii_data unicode_compact_data unicode_kind_shift unicode_compact_bit
@@ -193,6 +196,16 @@ pub fn compare(layout: &Layout, expected: &BTreeMap<String, u64>) -> Result<()> 
             "{name} is {expected} in the headers, not {value}"
         );
     }
+    // Said of every version, wanted where code objects have versions.
+    let wanted = if features & feature::CODE_VERSION == 0 {
+        Some(0)
+    } else {
+        said("thread_interpreter")
+    };
+    ensure!(
+        Some(u64::from(thread_interpreter)) == wanted,
+        "thread_interpreter is {wanted:?} in the headers, not {thread_interpreter}"
+    );
     // All tag bits must be cleared, and no bit of an address.
     let tag = said("tag_bits").unwrap_or(0);
     ensure!(
@@ -205,6 +218,7 @@ pub fn compare(layout: &Layout, expected: &BTreeMap<String, u64>) -> Result<()> 
         (feature::FIRST_TRACEABLE, "code_first_traceable"),
         (feature::QUALNAME, "code_qualname"),
         (feature::THREAD_ACTIVE, "thread_active"),
+        (feature::CODE_VERSION, "interpreter_id"),
     ] {
         ensure!(
             (features & bit != 0) == said(name).is_some(),

@@ -1,9 +1,11 @@
 //! Ours and other profilers, measured in the same run on the same programs.
 
 mod busy;
+mod cgroups;
 mod clock;
 mod idle;
 mod many;
+mod mojo;
 mod profiler;
 mod start;
 mod storm;
@@ -57,13 +59,15 @@ enum Part {
     Many,
     /// 70 children a second
     Storm,
+    /// 100 busy cgroups
+    Cgroups,
 }
 
 /// Measures, and returns a table.
 type Measure = fn(&Setting) -> Result<String>;
 
 /// What is measured, in this order, under which title.
-const PARTS: [(Part, &str, Measure); 5] = [
+const PARTS: [(Part, &str, Measure); 6] = [
     (Part::Busy, "One busy thread, 30 frames deep", busy::measure),
     (
         Part::Idle,
@@ -84,6 +88,11 @@ const PARTS: [(Part, &str, Measure); 5] = [
         Part::Storm,
         "A storm of 70 children a second, 15 ms of work each",
         storm::measure,
+    ),
+    (
+        Part::Cgroups,
+        "A filter for one of 100 busy cgroups, 30 frames deep",
+        cgroups::measure,
     ),
 ];
 

@@ -9,15 +9,18 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
+use super::mojo;
 use crate::{setup, shell};
 
 /// What to profile.
 #[derive(Clone, Copy, Debug)]
-pub enum Target {
+pub enum Target<'a> {
     /// One process.
     Process(u32),
     /// A process and its children; our own profiler looks for all of Python, these among it.
     Family(u32),
+    /// What is in a cgroup: our own profiler alone.
+    Cgroup(&'a str),
 }
 
 /// A profiler.
@@ -51,11 +54,16 @@ impl Profiler {
     pub fn start(
         self,
         binary: &Path,
-        target: Target,
+        target: Target<'_>,
         rate_hz: u32,
         seconds: u64,
         directory: &Path,
     ) -> Result<Run> {
+        ensure!(
+            self == Self::Ours || !matches!(target, Target::Cgroup(_)),
+            "{} knows no cgroups",
+            self.name()
+        );
         let mut command = match self {
             Self::Ours => ours(binary, target),
             Self::PySpy => py_spy(target),
@@ -97,7 +105,7 @@ impl Profiler {
     }
 
     /// The time that a profile attributes to processes other than `parent`, in seconds: by our own `--stats`, and by
-    /// the counts of others, whose stacks begin with the process.
+    /// what the others write.
     pub fn others_s(self, directory: &Path, parent: u32, rate_hz: u32) -> Result<f64> {
         if self == Self::Ours {
             let stats: Value = serde_json::from_slice(&fs::read(directory.join("stats"))?)?;
@@ -109,37 +117,39 @@ impl Profiler {
                 .sum());
         }
         let profile = Run::profile(directory)?;
-        let counts = others(&String::from_utf8_lossy(&profile), parent);
-        Ok(match self {
-            // Microseconds.
-            Self::Austin => counts / 1e6,
-            _ => counts / f64::from(rate_hz),
-        })
+        if self == Self::Austin {
+            let times = mojo::times(&profile);
+            let others = times.iter().filter(|&(&pid, _)| pid != u64::from(parent));
+            return Ok(others.map(|(_, &us)| us as f64 / 1e6).sum());
+        }
+        Ok(others(&String::from_utf8_lossy(&profile), parent) / f64::from(rate_hz))
     }
 }
 
-fn ours(binary: &Path, target: Target) -> Command {
+fn ours(binary: &Path, target: Target<'_>) -> Command {
     let mut command = Command::new(binary);
     match target {
         Target::Process(pid) => command.args(["-p", &pid.to_string()]),
         Target::Family(_) => command.arg("--all-python"),
+        Target::Cgroup(path) => command.args(["--cgroup", path]),
     };
     command
 }
 
-fn py_spy(target: Target) -> Command {
+fn py_spy(target: Target<'_>) -> Command {
     let mut command = Command::new(setup::peers_path().join("bin/py-spy"));
     command.arg("record");
     match target {
         Target::Process(pid) => command.args(["-p", &pid.to_string()]),
         Target::Family(pid) => command.args(["--subprocesses", "-p", &pid.to_string()]),
+        Target::Cgroup(_) => &mut command,
     };
     command
 }
 
 /// It is linked against a newer libc than most hosts have: it is run by the loader, and with the
 /// libraries, of the newer root file system.
-fn austin(target: Target) -> Command {
+fn austin(target: Target<'_>) -> Command {
     let root = setup::forky();
     let mut command = Command::new(root.join("usr/lib64/ld-linux-x86-64.so.2"));
     command
@@ -151,6 +161,7 @@ fn austin(target: Target) -> Command {
     match target {
         Target::Process(pid) => command.args(["-p", &pid.to_string()]),
         Target::Family(pid) => command.args(["-C", "-p", &pid.to_string()]),
+        Target::Cgroup(_) => &mut command,
     };
     command
 }
@@ -214,25 +225,16 @@ impl Drop for Run {
     }
 }
 
-/// The sum of the counts of processes other than `parent`: py-spy's stacks begin `process 12:"..."`, austin's
-/// `P12;`.
+/// The samples of processes other than `parent` in py-spy's output, where a stack begins with the process and those
+/// that it descends from: `process 1:"python x y";process 2:"python z";main (z.py:3) 5`.
 fn others(profile: &str, parent: u32) -> f64 {
-    let mut sum = 0.0;
-    for line in profile.lines() {
-        let Some((stack, count)) = line.rsplit_once(' ') else {
-            continue;
-        };
-        let pid = match stack.strip_prefix('P') {
-            Some(rest) => rest.split(';').next().and_then(|pid| pid.parse().ok()),
-            None => number_after(stack, "process "),
-        };
-        if let (Some(pid), Ok(count)) = (pid, count.parse::<f64>())
-            && pid != u64::from(parent)
-        {
-            sum += count;
-        }
-    }
-    sum
+    let of = |line: &str| {
+        let (stack, count) = line.rsplit_once(' ')?;
+        let at = stack.rfind(";process ").map_or(0, |at| at + 1);
+        let pid = number_after(stack.get(at..)?, "process ")?;
+        (pid != u64::from(parent)).then(|| count.parse::<f64>().ok())?
+    };
+    profile.lines().filter_map(of).sum()
 }
 
 fn number_after(text: &str, mark: &str) -> Option<u64> {
@@ -245,11 +247,10 @@ fn number_after(text: &str, mark: &str) -> Option<u64> {
 mod tests {
     use super::others;
 
-    /// Counts of other processes are added up, in either way to write a process.
+    /// Samples of a parent's children are those whose stacks name a child last.
     #[test]
-    fn counts_of_others() {
-        let profile =
-            "# mode: cpu\nP7;T0:7;a 5\nP8;T0:8;a 2\nprocess 9:\"python x y\";a 1\nprocess 7;a 3\n";
-        assert!((others(profile, 7) - 3.0).abs() < f64::EPSILON);
+    fn samples_of_others() {
+        let profile = "process 7:\"python x\";process 8:\"python x y\";a 2\nprocess 7:\"python x\";a 3\nb 9\n";
+        assert!((others(profile, 7) - 2.0).abs() < f64::EPSILON);
     }
 }

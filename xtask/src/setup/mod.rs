@@ -3,6 +3,7 @@
 //! Each [`Component`] looks for itself first, by files alone, so that a second run takes no time.
 
 mod apt;
+mod builds;
 mod frozen;
 mod interpreters;
 mod kernels;
@@ -122,6 +123,7 @@ fn components(purpose: Purpose) -> Vec<Box<dyn Component>> {
     if purpose >= Purpose::Test {
         all.push(Box::new(packages::Packages));
         all.extend(interpreters::all());
+        all.push(Box::new(builds::Builds));
         all.push(Box::new(roots::Forky));
         all.push(Box::new(node::NodePackages));
         all.push(Box::new(venv::flights()));

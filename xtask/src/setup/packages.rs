@@ -18,6 +18,14 @@ const WANTED: &[Package] = &[
         any_of: &["/usr/bin/python3.11"],
     },
     Package {
+        name: "curl",
+        any_of: &["curl"],
+    },
+    Package {
+        name: "musl-tools",
+        any_of: &["musl-gcc"],
+    },
+    Package {
         name: "debootstrap",
         any_of: &["debootstrap", "/usr/sbin/debootstrap"],
     },
@@ -45,6 +53,16 @@ const WANTED: &[Package] = &[
     Package {
         name: "npm",
         any_of: &["npm"],
+    },
+    // Real containers: podman starts them from a root file system, runc is the runtime that takes any mix of
+    // cgroup versions.
+    Package {
+        name: "podman",
+        any_of: &["podman"],
+    },
+    Package {
+        name: "runc",
+        any_of: &["runc"],
     },
     // Reads the symbols of an interpreter, for what the tests expect of ours.
     Package {

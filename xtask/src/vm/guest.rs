@@ -14,6 +14,7 @@ pub const STATUS: &str = "pyprof-vm: status ";
 /// emulated machine the clock's interrupts come late and bunched.
 const TESTS: &[&str] = &[
     "call_sites",
+    "filtered_by_cgroup",
     "generators",
     "impossible_stacks",
     "reused_code",

@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, Read as _, Write as _},
-    os::unix::net::UnixStream,
+    os::{fd::AsRawFd as _, unix::net::UnixStream},
     path::Path,
     time::{Duration, Instant},
 };
@@ -30,13 +30,23 @@ struct Listed {
     names: Vec<String>,
 }
 
-/// Asks for all containers, running or not: full id and name.
+/// Asks for all containers, running or not: full id and name. Where the socket has an owner, who listens there
+/// must be that user: the path may be a link to somebody else's socket.
 ///
 /// # Errors
 /// Where nobody listens, or the answer does not come in time or is no list of containers.
-pub(super) fn containers(socket: &Path, patience: Duration) -> io::Result<Vec<(String, String)>> {
+pub(super) fn containers(
+    socket: &Path,
+    owner: Option<u32>,
+    patience: Duration,
+) -> io::Result<Vec<(String, String)>> {
     let until = Instant::now() + patience;
     let mut stream = UnixStream::connect(socket)?;
+    if let Some(owner) = owner
+        && listener(&stream)? != owner
+    {
+        return Err(io::ErrorKind::PermissionDenied.into());
+    }
     stream.set_write_timeout(Some(patience))?;
     stream.write_all(QUESTION)?;
     let mut answer = Vec::new();
@@ -58,6 +68,31 @@ pub(super) fn containers(socket: &Path, patience: Duration) -> io::Result<Vec<(S
         }
     }
     parse(&answer).ok_or_else(|| io::ErrorKind::InvalidData.into())
+}
+
+/// The user who began to listen at the other end.
+fn listener(stream: &UnixStream) -> io::Result<u32> {
+    let mut peer = libc::ucred {
+        pid: 0,
+        uid: 0,
+        gid: 0,
+    };
+    let mut size = size_of_val(&peer) as libc::socklen_t;
+    // SAFETY: `peer` and `size` are valid for writes, and `size` is how much of `peer` may be written.
+    let result = unsafe {
+        libc::getsockopt(
+            stream.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_PEERCRED,
+            (&raw mut peer).cast(),
+            &raw mut size,
+        )
+    };
+    if result == 0 {
+        Ok(peer.uid)
+    } else {
+        Err(io::Error::last_os_error())
+    }
 }
 
 fn parse(answer: &[u8]) -> Option<Vec<(String, String)>> {
@@ -131,7 +166,7 @@ mod tests {
 
     fn asked(answer: &[u8]) -> io::Result<Vec<(String, String)>> {
         let server = serve(answer.to_vec(), 1);
-        containers(&server.socket, Duration::from_secs(10))
+        containers(&server.socket, None, Duration::from_secs(10))
     }
 
     /// Makes sure that an answer like Docker's own is understood: this is its documentation's, shortened
@@ -164,7 +199,7 @@ mod tests {
         ] {
             assert!(asked(answer.as_bytes()).is_err(), "{answer}");
         }
-        assert!(containers(Path::new("/nonexistent"), Duration::from_secs(1)).is_err());
+        assert!(containers(Path::new("/nonexistent"), None, Duration::from_secs(1)).is_err());
     }
 
     /// Makes sure that an answer without an end is given up, be it for its length or for its time.
@@ -175,7 +210,28 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let socket = directory.path().join("mute.sock");
         let _listener = UnixListener::bind(&socket).unwrap();
-        assert!(containers(&socket, Duration::from_millis(1)).is_err());
+        assert!(containers(&socket, None, Duration::from_millis(1)).is_err());
+    }
+
+    /// Makes sure that nothing is asked of, or believed from, another than the socket's owner.
+    #[test]
+    fn only_the_owner_is_asked() {
+        let answer = format!("HTTP/1.0 200 OK\r\n\r\n[{{\"Id\":\"{ID}\",\"Names\":[\"/web\"]}}]");
+        // SAFETY: geteuid has no preconditions and cannot fail.
+        let own = unsafe { libc::geteuid() };
+        let patience = Duration::from_secs(10);
+        let server = serve(answer.into_bytes(), 1);
+        assert_eq!(
+            containers(&server.socket, Some(own), patience)
+                .unwrap()
+                .len(),
+            1
+        );
+        let directory = tempfile::tempdir().unwrap();
+        let socket = directory.path().join("other.sock");
+        let _listener = UnixListener::bind(&socket).unwrap();
+        let error = containers(&socket, Some(own + 1), patience).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
     }
 
     proptest! {

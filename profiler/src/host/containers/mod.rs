@@ -6,7 +6,7 @@
 mod api;
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     path::PathBuf,
     sync::mpsc::{Receiver, TryRecvError, channel},
     thread,
@@ -21,12 +21,15 @@ const PAUSE: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Whom to ask.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
     /// What answers there.
     pub runtime: Runtime,
     /// Its socket.
     pub socket: PathBuf,
+    /// The user whose socket it is, where that is not root: what answers there must be that user's, and is
+    /// believed about that user's containers alone.
+    pub owner: Option<u32>,
 }
 
 /// Where Docker and Podman listen for root.
@@ -39,8 +42,22 @@ pub fn endpoints() -> Vec<Endpoint> {
     .map(|(runtime, socket)| Endpoint {
         runtime,
         socket: socket.into(),
+        owner: None,
     })
     .into()
+}
+
+/// Where they listen for another user, who runs them without root.
+fn endpoints_of(uid: u32) -> [Endpoint; 2] {
+    [
+        (Runtime::Docker, "docker.sock"),
+        (Runtime::Podman, "podman/podman.sock"),
+    ]
+    .map(|(runtime, socket)| Endpoint {
+        runtime,
+        socket: PathBuf::from(format!("/run/user/{uid}")).join(socket),
+        owner: Some(uid),
+    })
 }
 
 /// What a runtime says of a container.
@@ -57,16 +74,13 @@ pub struct Named {
 pub struct Names(HashMap<String, Named>);
 
 impl Names {
-    /// Asks all of `endpoints`, and waits for each no longer than `patience`. Those that do not answer, or not
-    /// with a list of containers, are passed over.
+    /// Asks as [`ask`] does, and keeps the first answer about each container.
     #[must_use]
     pub fn ask(endpoints: &[Endpoint], patience: Duration) -> Self {
         let mut names = HashMap::new();
-        for endpoint in endpoints {
-            for (id, name) in api::containers(&endpoint.socket, patience).unwrap_or_default() {
-                let runtime = endpoint.runtime;
-                names.entry(id).or_insert(Named { name, runtime });
-            }
+        for (endpoint, id, name) in ask(endpoints, patience) {
+            let runtime = endpoint.runtime;
+            names.entry(id).or_insert(Named { name, runtime });
         }
         Self(names)
     }
@@ -75,6 +89,18 @@ impl Names {
     #[must_use]
     pub fn get(&self, id: &str) -> Option<&Named> {
         self.0.get(id)
+    }
+
+    /// How many are known.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether none is known.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// All of them: full id and name.
@@ -93,6 +119,23 @@ impl Names {
     }
 }
 
+/// Asks each of `endpoints` for all of its containers, running or not, and waits for each no longer than
+/// `patience`: who said it, full id, name. Those that do not answer so are passed over.
+#[must_use]
+pub fn ask(endpoints: &[Endpoint], patience: Duration) -> Vec<(&Endpoint, String, String)> {
+    let mut answers = Vec::new();
+    for endpoint in endpoints {
+        let listed = api::containers(&endpoint.socket, endpoint.owner, patience);
+        answers.extend(
+            listed
+                .unwrap_or_default()
+                .into_iter()
+                .map(|(id, name)| (endpoint, id, name)),
+        );
+    }
+    answers
+}
+
 /// An id as `docker ps` and `podman ps` show it, 12 digits long; what is a name already stays whole.
 #[must_use]
 pub fn short(id: &str) -> &str {
@@ -103,19 +146,49 @@ pub fn short(id: &str) -> &str {
     }
 }
 
+/// Who may know a container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Place {
+    runtime: Option<Runtime>,
+    /// The user in whose slice it is, where that is not root.
+    owner: Option<u32>,
+}
+
+impl Place {
+    fn of(labels: &Labels) -> Self {
+        let user = labels.slice.as_deref().and_then(|slice| {
+            let uid = slice.strip_prefix("user-")?.strip_suffix(".slice")?;
+            uid.parse().ok().filter(|&uid| uid != 0)
+        });
+        Self {
+            runtime: labels.runtime,
+            owner: user,
+        }
+    }
+
+    fn may_be_known_to(self, endpoint: &Endpoint) -> bool {
+        self.runtime
+            .is_none_or(|runtime| runtime == endpoint.runtime)
+            && (endpoint.owner.is_none() || endpoint.owner == self.owner)
+    }
+}
+
+/// Who says what: endpoint, full id, name.
+type Answer = Vec<(Endpoint, String, String)>;
+
 /// Finds out names in the background.
 #[derive(Debug)]
 pub struct Containers {
     endpoints: Vec<Endpoint>,
     names: Names,
     /// Met, and without a name so far.
-    nameless: HashSet<String>,
+    nameless: HashMap<String, Place>,
     /// Whether some were met since the last question.
     is_due: bool,
     /// When to ask next at the earliest.
     next: Instant,
     /// Where the answer will arrive.
-    asked: Option<Receiver<Names>>,
+    asked: Option<Receiver<Answer>>,
 }
 
 impl Containers {
@@ -125,7 +198,7 @@ impl Containers {
         Self {
             endpoints,
             names: Names::default(),
-            nameless: HashSet::new(),
+            nameless: HashMap::new(),
             is_due: false,
             next: Instant::now(),
             asked: None,
@@ -137,22 +210,24 @@ impl Containers {
         let Some(id) = labels.container.as_deref() else {
             return;
         };
-        let may_be_known = self.endpoints.iter().any(|endpoint| {
-            labels
-                .runtime
-                .is_none_or(|runtime| runtime == endpoint.runtime)
-        });
-        if may_be_known && is_id(id) && self.names.get(id).is_none() {
-            self.nameless.insert(id.to_owned());
+        let place = Place::of(labels);
+        if is_id(id) && self.names.get(id).is_none() && self.endpoints_for(place).next().is_some() {
+            self.nameless.insert(id.to_owned(), place);
             self.is_due = true;
             self.look();
         }
     }
 
+    /// The names known so far.
+    #[must_use]
+    pub const fn names(&self) -> &Names {
+        &self.names
+    }
+
     /// Takes in what has been answered, and asks what has come up since; never waits.
     pub fn look(&mut self) {
         match self.asked.as_ref().map(Receiver::try_recv) {
-            Some(Ok(answer)) => self.learn(&answer),
+            Some(Ok(answer)) => self.learn(answer),
             Some(Err(TryRecvError::Empty)) => return,
             Some(Err(TryRecvError::Disconnected)) | None => self.asked = None,
         }
@@ -182,34 +257,54 @@ impl Containers {
             .as_ref()
             .and_then(|asked| asked.recv_timeout(left).ok());
         if let Some(answer) = answer {
-            self.learn(&answer);
+            self.learn(answer);
         }
     }
 
+    fn endpoints_for(&self, place: Place) -> impl Iterator<Item = Endpoint> {
+        let of_owner = place.owner.map(endpoints_of).into_iter().flatten();
+        let all = self.endpoints.iter().cloned().chain(of_owner);
+        all.filter(move |endpoint| place.may_be_known_to(endpoint))
+    }
+
     fn ask(&mut self) {
+        let mut endpoints: Vec<Endpoint> = Vec::new();
+        for &place in self.nameless.values() {
+            for endpoint in self.endpoints_for(place) {
+                if !endpoints.contains(&endpoint) {
+                    endpoints.push(endpoint);
+                }
+            }
+        }
         let (sender, receiver) = channel();
-        let endpoints = self.endpoints.clone();
         let asking = thread::Builder::new()
             .name("container-names".into())
             .spawn(move || {
+                let answer = ask(&endpoints, PATIENCE)
+                    .into_iter()
+                    .map(|(endpoint, id, name)| (endpoint.clone(), id, name))
+                    .collect();
                 // Whoever asked may have gone.
-                let _ = sender.send(Names::ask(&endpoints, PATIENCE));
+                let _ = sender.send(answer);
             });
         self.asked = asking.is_ok().then_some(receiver);
         self.is_due = false;
         self.next = Instant::now() + PAUSE;
     }
 
-    fn learn(&mut self, answer: &Names) {
+    fn learn(&mut self, answer: Answer) {
         self.asked = None;
-        let names = &mut self.names.0;
-        self.nameless.retain(|id| match answer.get(id) {
-            Some(named) => {
-                names.insert(id.clone(), named.clone());
-                false
+        for (endpoint, id, name) in answer {
+            let is_wanted = self
+                .nameless
+                .get(&id)
+                .is_some_and(|place| place.may_be_known_to(&endpoint));
+            if is_wanted {
+                self.nameless.remove(&id);
+                let runtime = endpoint.runtime;
+                self.names.0.insert(id, Named { name, runtime });
             }
-            None => true,
-        });
+        }
         self.is_due &= !self.nameless.is_empty();
     }
 }
@@ -243,6 +338,7 @@ mod tests {
         let mut containers = Containers::new(vec![Endpoint {
             runtime: Runtime::Docker,
             socket: server.socket.clone(),
+            owner: None,
         }]);
         containers.meet(&labels(ID, None));
         drop(server);
@@ -259,6 +355,7 @@ mod tests {
         let mut containers = Containers::new(vec![Endpoint {
             runtime: Runtime::Docker,
             socket: "/nonexistent/docker.sock".into(),
+            owner: None,
         }]);
         containers.meet(&labels(ID, Some(Runtime::Docker)));
         let names = containers.finish(PATIENCE);
@@ -271,7 +368,7 @@ mod tests {
         assert_eq!(names.call(&Labels::default()), None);
     }
 
-    /// Makes sure that nobody is asked about containers of others.
+    /// Makes sure that nobody is asked about containers of others, be it of another runtime's or of another user's.
     #[test]
     fn only_who_may_know_is_asked() {
         let mut containers = Containers::new(endpoints());
@@ -279,5 +376,43 @@ mod tests {
         containers.meet(&labels(ID, Some(Runtime::Containerd)));
         containers.meet(&labels("web", Some(Runtime::Lxc)));
         assert!(containers.asked.is_none() && containers.nameless.is_empty());
+
+        let place = Place::of(&Labels::of_cgroup(&format!(
+            "/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-{ID}.scope"
+        )));
+        let sockets: Vec<_> = containers
+            .endpoints_for(place)
+            .map(|endpoint| endpoint.socket)
+            .collect();
+        assert_eq!(
+            sockets,
+            [
+                "/run/podman/podman.sock",
+                "/run/user/1000/podman/podman.sock"
+            ]
+            .map(PathBuf::from)
+        );
+    }
+
+    /// Makes sure that a user cannot name containers that are not in that user's slice.
+    #[test]
+    fn a_user_names_none_but_own_containers() {
+        let answer = |uid| {
+            vec![(
+                endpoints_of(uid)[1].clone(),
+                ID.to_owned(),
+                "mine".to_owned(),
+            )]
+        };
+        let mut containers = Containers::new(Vec::new());
+        let place = Place {
+            runtime: Some(Runtime::Podman),
+            owner: Some(1000),
+        };
+        containers.nameless.insert(ID.into(), place);
+        containers.learn(answer(1001));
+        assert_eq!(containers.names.get(ID), None);
+        containers.learn(answer(1000));
+        assert!(containers.names.get(ID).is_some());
     }
 }

@@ -8,7 +8,7 @@ mod linetable;
 mod lnotab;
 mod locations;
 
-use profiler_common::cpython::layout::line_table;
+use profiler_common::{cpython::layout::line_table, record::UNKNOWN_INSTRUCTION};
 
 /// Where in the source one instruction comes from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -45,14 +45,15 @@ impl Position {
 /// `first_line` (`co_firstlineno`) and has the given line table; `format` is one of [`line_table`].
 ///
 /// A negative offset means that the code has not begun to run: as in CPython (`PyCode_Addr2Line`), that
-/// is its first line. The position is [`Position::NONE`] where the table has no line for the
-/// instruction, ends before it, or is of an unknown format.
+/// is its first line. The position is [`Position::NONE`] where the instruction is not known, the table has no
+/// line for it or ends before it, or is of an unknown format.
 #[must_use]
 pub fn position(format: u8, table: &[u8], first_line: i32, instruction: i32) -> Position {
     let Ok(instruction) = u64::try_from(instruction) else {
         return Position::of_line(first_line);
     };
     match format {
+        _ if instruction == UNKNOWN_INSTRUCTION as u64 => Position::NONE,
         line_table::LNOTAB => lnotab::position(table, first_line, instruction),
         line_table::LINETABLE_310 => linetable::position(table, first_line, instruction),
         line_table::LOCATIONS => locations::position(table, first_line, instruction),

@@ -1,0 +1,105 @@
+//! The filter in the course of a recording.
+
+use std::{collections::HashSet, time::Duration};
+
+use profiler_common::shared::event;
+
+use super::{
+    Error, Options, Recording,
+    collector::Collector,
+    selection::{Selection, term::Kind},
+};
+use crate::{
+    host::containers::{self, Names},
+    kernel::{self, Kernel, KernelError},
+};
+
+/// How long the start waits for the names of containers that run.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// What is wanted; None where that is everything.
+pub fn selection(options: &Options) -> Result<Option<Selection>, Error> {
+    if options.terms.is_empty() {
+        return Ok(None);
+    }
+    let subsystems = kernel::filter::subsystems().map_err(KernelError::Btf)?;
+    let asks_names = |term: &super::Term| term.kind == Kind::Container;
+    let names = if options.terms.iter().any(asks_names) {
+        Names::ask(&containers::endpoints(), PATIENCE)
+    } else {
+        Names::default()
+    };
+    let subsystem = |controller: &str| subsystems.get(controller).copied();
+    let named = options.named.clone();
+    Ok(Some(Selection::new(
+        &options.terms,
+        named,
+        names,
+        subsystem,
+    )?))
+}
+
+/// Hands the filter over, before anything is sampled.
+pub fn begin(selection: &mut Selection, kernel: &mut Kernel) -> Result<(), KernelError> {
+    if selection.waits_for_cgroups() {
+        kernel.follow_cgroups()?;
+        // What was made since the first look: until now nobody told.
+        selection.look();
+    }
+    selection.hand_over(kernel.filter())
+}
+
+/// How many processes the filter has let pass.
+pub fn profiled(collector: &Collector, selection: &Selection) -> usize {
+    let processes = collector.processes.iter();
+    processes
+        .filter(|process| {
+            process.refused.is_none()
+                && (selection.has_matched(process.generation)
+                    || collector.activity.contains_key(&process.generation))
+        })
+        .count()
+}
+
+/// Takes away the processes that the filter has left out: those without a sample, unless they match and only had
+/// nothing to do.
+pub fn leave_out(collector: &mut Collector, selection: &mut Selection) {
+    let wanted: HashSet<u64> = collector
+        .processes
+        .iter()
+        .filter(|process| {
+            process.generation == 0
+                || collector.counters(process).taken > 0
+                || selection.has_matched(process.generation)
+                || (!collector.has_ended(process.generation) && selection.matches(process.pid))
+        })
+        .map(|process| process.generation)
+        .collect();
+    collector.keep(&wanted);
+}
+
+impl Recording {
+    /// Keeps the filter up to date: cgroups that were made, containers that got names, processes that were forked.
+    pub(super) fn select(&mut self) -> Result<(), KernelError> {
+        let Some(selection) = &mut self.selection else {
+            // Nobody else wants to know.
+            self.collector.forks.clear();
+            return Ok(());
+        };
+        for (cgroup, path) in self.collector.cgroups.drain(..) {
+            selection.appeared(&cgroup, &path);
+        }
+        for (parent, child) in self.collector.forks.drain(..) {
+            selection.forked(parent, child);
+        }
+        for labels in selection.nameless() {
+            self.containers.meet(&labels);
+        }
+        let lost = self.kernel.count(event::LIFECYCLE_LOST);
+        if selection.learn(self.containers.names()) || lost != self.news_lost {
+            self.news_lost = lost;
+            selection.look();
+        }
+        selection.hand_over(self.kernel.filter())
+    }
+}

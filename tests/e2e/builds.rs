@@ -1,0 +1,150 @@
+//! Builds other than the usual: without the GIL, for debugging, linked with musl, and with the just-in-time compiler.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context, Result, ensure};
+use end_to_end::{
+    check::{Failures, is_within, paths, sites},
+    environment::Turn,
+    interpreters::{self, Interpreter},
+    profiler::Profiler,
+    target::{Target, command},
+    together::{self, Profiled, Set, Together},
+};
+
+/// Sums of samples are to be the kernel's CPU time, this near.
+const CPU_TOLERANCE: f64 = 0.02;
+/// Below so many samples a check says nothing.
+const LEAST_SAMPLES: u64 = 300;
+
+/// Makes sure that each build is known as what it is, that no stack is impossible and no line wrong in any of its
+/// threads, and that samples add up to the CPU time.
+#[test]
+fn every_build() -> Result<()> {
+    let Some(_turn) = Turn::take() else {
+        return Ok(());
+    };
+    let mut failures = Failures::new();
+    for build in interpreters::required_builds()? {
+        let Some(together) = failures.expect(&build.name, together::run(Set::Builds, &build))
+        else {
+            continue;
+        };
+        for &program in Set::Builds.programs() {
+            let of = format!("{program} on {}", build.name);
+            failures.expect(&of, is_accounted(&together, program));
+            let checked = together
+                .program(program)
+                .and_then(|profiled| match program {
+                    "alternating.py" => stacks_are_possible(profiled),
+                    "line_sites.py" => call_sites_are_right(profiled),
+                    _ => generators_are_on_their_lines(profiled),
+                });
+            failures.expect(&of, checked);
+        }
+    }
+    failures.finish()
+}
+
+fn is_accounted(together: &Together, program: &str) -> Result<()> {
+    let profiled = together.program(program)?;
+    let stats = &together.stats;
+    let process = stats.process(profiled.pid)?;
+    ensure!(process.status == "profiled", "{}", process.status);
+    let python: String = profiled.fact("python")?;
+    ensure!(
+        process.python.as_deref() == Some(&*python),
+        "{:?} is not {python}",
+        process.python
+    );
+    let recorded = together
+        .cpu
+        .between(profiled.pid, stats.started, stats.ended())?;
+    let ledger = process.cpu_s.context("no CPU time in the ledger")?;
+    let samples = process.sampled_s;
+    ensure!(
+        is_within(ledger, recorded, CPU_TOLERANCE) && is_within(samples, recorded, CPU_TOLERANCE),
+        "samples {samples:.3} s, ledger {ledger:.3} s, kernel {recorded:.3} s"
+    );
+    ensure!(
+        profiled.profile.samples() >= LEAST_SAMPLES,
+        "only {} samples",
+        profiled.profile.samples()
+    );
+    Ok(())
+}
+
+fn stacks_are_possible(profiled: &Profiled) -> Result<()> {
+    let known: Vec<Vec<String>> = profiled.fact("paths")?;
+    let impossible = paths::impossible(&profiled.profile, &known);
+    ensure!(impossible.samples == 0, "{impossible:#?}");
+    let met = paths::met(&profiled.profile, &known);
+    ensure!(met * 2 > known.len(), "only {met} paths of {}", known.len());
+    Ok(())
+}
+
+fn call_sites_are_right(profiled: &Profiled) -> Result<()> {
+    let truth: sites::Truth = serde_json::from_value(profiled.facts.clone())?;
+    let found = sites::check(&profiled.profile, &truth);
+    ensure!(found.wrong.samples == 0, "{:#?}", found.wrong);
+    let met = found.distinct.len();
+    ensure!(met > 300, "{met} of {} call sites met", truth.sites);
+    Ok(())
+}
+
+fn generators_are_on_their_lines(profiled: &Profiled) -> Result<()> {
+    let (wrong, looked_at) = sites::large(&profiled.profile, profiled.fact("modulus")?)?;
+    ensure!(wrong.samples == 0, "{wrong:#?}");
+    let samples = profiled.profile.samples();
+    ensure!(
+        looked_at * 10 > samples * 9,
+        "only {looked_at} of {samples} samples are in generators"
+    );
+    let threads: BTreeSet<_> = profiled
+        .profile
+        .stacks
+        .iter()
+        .map(|stack| stack.names().next() == Some("<module>"))
+        .collect();
+    ensure!(threads.len() == 2, "only one of two threads has samples");
+    Ok(())
+}
+
+/// Makes sure that stacks and lines are right where the interpreter compiles what runs often to machine code: Debian
+/// builds 3.14 and 3.15 with that compiler, switched off.
+#[test]
+fn just_in_time() -> Result<()> {
+    let Some(_turn) = Turn::take() else {
+        return Ok(());
+    };
+    let mut failures = Failures::new();
+    for interpreter in interpreters::required()? {
+        if interpreter.root.is_none() || interpreter.version < (3, 14) {
+            continue;
+        }
+        failures.expect(&interpreter.name, compiled(&interpreter));
+    }
+    failures.finish()
+}
+
+fn compiled(interpreter: &Interpreter) -> Result<()> {
+    let mut targets = Vec::new();
+    for program in ["alternating.py", "line_sites.py"] {
+        let mut command = command(interpreter, program)?;
+        command.env("PYTHON_JIT", "1");
+        let mut target = Target::of(&mut command, &format!("{program} on {}", interpreter.name))?;
+        target.facts = target.said("ready")?;
+        targets.push(target);
+    }
+    let run = Profiler::of(&targets, together::RATE_HZ, together::DURATION)
+        .run()?
+        .succeeded()?;
+    let profile = run.collapsed()?;
+    let profiled = |target: &Target| Profiled {
+        pid: target.pid(),
+        facts: target.facts.clone(),
+        profile: profile.of_process(target.pid()),
+    };
+    stacks_are_possible(&profiled(&targets[0]))?;
+    call_sites_are_right(&profiled(&targets[1]))
+}
