@@ -199,7 +199,9 @@ fn workers_under_load() -> Result<()> {
             // Besides requests, a server has its own work.
             let mut profile = held.profile_of(worker);
             let all = profile.samples();
-            profile.stacks.retain(|stack| stack.has("application"));
+            profile
+                .stacks
+                .retain(|stack| stack.has("handle_a") || stack.has("handle_b"));
             failures.expect(name, held::check_paths(&profile, &paths));
             failures.require(
                 name,

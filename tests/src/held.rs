@@ -132,7 +132,7 @@ pub fn check_paths(profile: &Collapsed, known: &[Vec<String>]) -> Result<()> {
         // What runs the program is above it: runpy, or the threads of a server.
         let begins = |path: &Vec<String>| {
             let first = path.first()?;
-            stack.names().position(|name| name == first)
+            stack.frames.iter().rposition(|frame| frame.name == *first)
         };
         if let Some(first) = known.iter().filter_map(begins).max() {
             stack.frames.drain(..first);

@@ -342,18 +342,13 @@ impl Recording {
         self.kernel.drain(|record| {
             match collector.take(record) {
                 Some(Notice::Exec { pid, cpu }) => discovery.execed(pid, cpu),
-                Some(Notice::Ended(pid)) => discovery.ended(pid),
+                Some(Notice::Ended(pid, time)) => discovery.ended(pid, time),
                 Some(Notice::Stranger(pid, time)) => discovery.met(pid, time),
                 Some(Notice::Stateless(pid)) => discovery.doubt(pid),
                 None => {}
             }
             for forked in &collector.processes[before..] {
-                // One for which there was no room has no registration, and nothing to look for.
-                let time = match forked.generation {
-                    0 => u64::MAX,
-                    made => made,
-                };
-                discovery.forked(forked.pid, time);
+                discovery.forked(forked.pid, forked.generation);
             }
             before = collector.processes.len();
         });
