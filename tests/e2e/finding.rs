@@ -5,8 +5,6 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
-    thread,
-    time::Duration,
 };
 
 use anyhow::{Context, Result, ensure};
@@ -23,6 +21,8 @@ use end_to_end::{
 use tempfile::TempDir;
 
 const RATE_HZ: u32 = 999;
+/// CPU time for which each is profiled, in seconds.
+const ENOUGH_S: f64 = 0.6;
 /// The program that all of these run: its stacks are known.
 const PROGRAM: &str = "alternating.py";
 
@@ -168,8 +168,7 @@ fn by_content() -> Result<()> {
     let pids = targets.iter().map(runner).collect::<Result<Vec<u32>>>()?;
     let _children = Killed(pids.clone());
     let held = held::record(&pids, Profiler::of_all(RATE_HZ, "60s"), || {
-        thread::sleep(Duration::from_secs(9));
-        Ok(())
+        held::until_each_has_used(&pids, ENOUGH_S)
     })?;
     let mut failures = Failures::new();
     for (target, &pid) in targets.iter().zip(&pids) {
@@ -252,8 +251,7 @@ fn loaded_late() -> Result<()> {
             );
             target.facts = target.said("ready")?;
         }
-        thread::sleep(Duration::from_secs(5));
-        Ok(())
+        held::until_each_has_used(&pids, 1.5)
     })?;
     let mut failures = Failures::new();
     for (target, loaded) in targets.iter().zip(loaded).take(2) {

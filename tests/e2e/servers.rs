@@ -115,16 +115,11 @@ impl Server {
             port,
         };
         let deadline = Instant::now() + PATIENCE;
-        while ask(port, "/a").is_err() {
+        while ask(port, "/a").is_err() || server.workers.0.len() < WORKERS {
             ensure!(Instant::now() < deadline, "{name} does not answer");
             thread::sleep(Duration::from_millis(50));
+            server.workers.0 = children(server.target.pid())?;
         }
-        server.workers.0 = children(server.target.pid())?;
-        ensure!(
-            server.workers.0.len() == WORKERS,
-            "{name} has {:?}",
-            server.workers
-        );
         Ok(server)
     }
 }
@@ -181,7 +176,7 @@ fn workers_under_load() -> Result<()> {
         .collect();
     let held = held::record(&pids, Profiler::of_all(RATE_HZ, "60s"), || {
         let loads: Vec<Load> = servers.iter().map(|server| Load::on(server.port)).collect();
-        thread::sleep(Duration::from_secs(6));
+        held::until_each_has_used(&pids, 1.0)?;
         for (server, load) in servers.iter().zip(&loads) {
             let answers = load.answers.load(Ordering::Relaxed);
             ensure!(answers > 100, "{}: {answers} answers", server.target.name);
@@ -235,8 +230,7 @@ fn stacks_that_take_turns() -> Result<()> {
     }
     let pids: Vec<u32> = targets.iter().map(Target::pid).collect();
     let held = held::record(&pids, Profiler::of_all(RATE_HZ, "60s"), || {
-        thread::sleep(Duration::from_secs(6));
-        Ok(())
+        held::until_each_has_used(&pids, 1.5)
     })?;
     let mut failures = Failures::new();
     for target in &targets {
