@@ -406,9 +406,7 @@ fn stop(ctx: &PerfEventContext, scratch: &mut Scratch, mark: u32) {
 #[inline(always)]
 fn start_walk(ctx: &PerfEventContext, scratch: &mut Scratch, layout: &Layout) {
     let interpreter = match thread_entry(scratch.sample.tid) {
-        Some(entry) => {
-            threads::interpreter(&UserMemory, layout, &mut entry.main, &scratch.window)
-        }
+        Some(entry) => threads::interpreter(&UserMemory, layout, &mut entry.main, &scratch.window),
         None => 0,
     };
     let owner = Owner {
