@@ -118,7 +118,9 @@ fn published_offsets_give_the_headers_layout() -> Result<()> {
 #[test]
 fn structures_are_reached_in_live_processes() -> Result<()> {
     let mut cache = Cache::default();
-    for interpreter in interpreters::required()? {
+    let mut all = interpreters::required()?;
+    all.extend(interpreters::required_builds()?);
+    for interpreter in all {
         let target = Target::start(&interpreter)?;
         target
             .check(&mut cache)

@@ -9,7 +9,7 @@ const MOST_PROCESSES: u64 = 1 << 20;
 /// Bytes that the caches of thread states may take in all.
 const CACHE_BYTES: u64 = 16 << 20;
 /// Bytes of one entry of such a cache.
-const ENTRY_BYTES: u64 = 32;
+const ENTRY_BYTES: u64 = 48;
 
 /// Sizes of maps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,7 +75,7 @@ mod tests {
         let many = of(2, 7000, 4_194_304);
         assert_eq!((many.processes, many.thread_slots), (28_000, 16_384));
         let huge = of(192, 1_000_000, 4_194_304);
-        assert_eq!((huge.processes, huge.thread_slots), (1 << 20, 2048));
+        assert_eq!((huge.processes, huge.thread_slots), (1 << 20, 1024));
         assert_eq!(of(4, 7000, 4096).processes, 4096);
         assert_eq!(Capacity::sized(4, 7000, 4096, Some(3)).processes, 3);
         for threads in 0..20_000 {

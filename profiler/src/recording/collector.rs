@@ -12,7 +12,10 @@ use profiler_common::{
     record::{Cgroup, Final, Lifecycle, Sample, Stack, StackFrame, Thread, kind, mark},
 };
 
-use super::weigh::{Met, Scale, ThreadKey};
+use super::{
+    past::Past,
+    weigh::{Met, Scale, ThreadKey},
+};
 use crate::{
     host::{
         process::{Description, cpu_by_thread},
@@ -21,7 +24,7 @@ use crate::{
     interpreter::process::Interpreter,
     kernel::event::{self, Event},
     profile::ledger::Ledger,
-    symbols::{ended::Ended, live, store::Store},
+    symbols::{live, store::Store},
 };
 
 /// A process that has used no more CPU time than this has done nothing yet but to start (ns).
@@ -142,8 +145,8 @@ pub enum Notice {
         /// CPU time of its one thread until then (ns).
         cpu: u64,
     },
-    /// A process that was registered has ended.
-    Ended(u32),
+    /// A process that was registered has ended, at this time (ns of the monotonic clock).
+    Ended(u32, u64),
     /// A process that is not registered was met, at this time (ns of the monotonic clock).
     Stranger(u32, u64),
     /// A sample in a registered process found no Python: what was registered may not be what is used.
@@ -172,12 +175,8 @@ pub struct Collector {
     pub threads: HashMap<(u64, u32), SeenThread>,
     /// By registration, thread id and stack.
     pub tallies: HashMap<(u64, u32, u64), Tally>,
-    /// Code objects and stacks of registrations that ended a while ago.
-    pub ended: Ended,
-    /// By registration that ended a while ago, thread id and stack of [`Self::ended`].
-    pub ended_tallies: HashMap<(u64, u32, u64), Tally>,
-    /// Registrations that have ended, and how many times [`Self::tidy`] was called since.
-    ending: Vec<(u64, u8)>,
+    /// Registrations that have ended.
+    pub past: Past,
     /// Turns samples into time.
     pub scale: Scale,
     /// The sampling period (ns).
@@ -280,7 +279,7 @@ impl Collector {
             Ok(Event::Fork(fork)) => self.fork(&fork),
             Ok(Event::Exit(exit)) => {
                 self.exit(&exit);
-                return (exit.last == 1).then_some(Notice::Ended(exit.pid));
+                return (exit.last == 1).then_some(Notice::Ended(exit.pid, exit.time));
             }
             Ok(Event::Exec(exec)) => {
                 if exec.generation != 0 {
@@ -370,62 +369,39 @@ impl Collector {
     /// Keeps what is over in a smaller form, and gives the time of threads that no sample has met to a mark. To be
     /// called when all ring buffers have been read.
     pub fn tidy(&mut self) {
-        /// Not at once: ring buffers are read one after the other, and a sample may come after the news of
-        /// its process's end.
-        const LATER: u8 = 3;
-        /// All that lives is looked through for each lot.
-        const LOT: usize = 256;
         let mut unmet = Vec::new();
         // The ring buffers have been read: whose end is not known now was lost.
         self.early.clear();
         self.scale.tidy(|thread, ns| unmet.push((thread, ns)));
         self.weigh_unmet(unmet);
-        for (_, times) in &mut self.ending {
-            *times = times.saturating_add(1);
-        }
-        let over: HashSet<u64> = self
-            .ending
-            .iter()
-            .filter(|(_, times)| *times >= LATER)
-            .map(|&(generation, _)| generation)
-            .collect();
-        if over.len() >= LOT {
-            self.put_away(over);
-        }
-    }
-
-    fn put_away(&mut self, mut ended: HashSet<u64>) {
+        let Some(mut over) = self.past.due() else {
+            return;
+        };
         for thread in self.scale.threads() {
             // Its end was not heard of, but that of its process.
-            if ended.contains(&thread.0) {
+            if over.contains(&thread.0) {
                 self.settle(thread, None, 0);
             }
         }
         // The final figures of their threads may still come: those wait for the next lot.
         for generation in self.scale.generations() {
-            ended.remove(&generation);
+            over.remove(&generation);
         }
-        self.ending
-            .retain(|(generation, _)| !ended.contains(generation));
-        let ended = &ended;
-        self.scale.forget(ended);
-        let line_tables = ended
+        self.scale.forget(&over);
+        let line_tables = over
             .iter()
             .filter_map(|&generation| {
                 let interpreter = self.tracked(generation)?.interpreter.as_ref()?;
                 Some((generation, interpreter.layout.line_table))
             })
             .collect();
-        let numbers = self.ended.take(&mut self.store, ended, &line_tables);
-        let over = self.tallies.extract_if(|(generation, _, stack), _| {
-            ended.contains(generation) && numbers.contains_key(stack)
-        });
-        for ((generation, tid, stack), tally) in over {
-            let key = (generation, tid, numbers[&stack]);
-            let sum = self.ended_tallies.entry(key).or_default();
-            sum.count += tally.count;
-            sum.weight_ns += tally.weight_ns;
-        }
+        self.past.take(
+            &over,
+            &line_tables,
+            &mut self.store,
+            &mut self.tallies,
+            &mut self.threads,
+        );
     }
 
     /// Closes the account of a thread that has ended, or of one that lives on when recording ends; `left_out` is
@@ -560,7 +536,7 @@ impl Collector {
             let left_out = record.left_out.into();
             self.settle((record.generation, record.tid), Some(record.cpu), left_out);
         }
-        self.ending.push((record.generation, 0));
+        self.past.ended(record.generation);
         let activity = self.activity.entry(record.generation).or_default();
         activity.execed = execed;
         activity.ended = Some(record.cpu);

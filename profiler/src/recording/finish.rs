@@ -67,7 +67,7 @@ pub fn profile(collector: &Collector, about: &About<'_>) -> Profile {
     let mut weights: HashMap<usize, u64> = HashMap::new();
     for (store, tallies) in [
         (&collector.store, &collector.tallies),
-        (&collector.ended.store, &collector.ended_tallies),
+        (&collector.past.symbols.store, &collector.past.tallies),
     ] {
         let mut resolver = Resolver::new(store, &line_tables);
         let mut stacks = HashMap::new();
@@ -143,6 +143,9 @@ fn describe(collector: &Collector, process: &Tracked, containers: &containers::N
 /// Python's name of a thread, or else the kernel's: as it is now where the thread lives, since names are
 /// often set late.
 fn thread_name(collector: &Collector, process: &Tracked, tid: u32) -> String {
+    if let Some(name) = collector.past.threads.get(&(process.generation, tid)) {
+        return name.to_string();
+    }
     let seen = collector.threads.get(&(process.generation, tid));
     if let Some(name) = seen.and_then(|thread| thread.name.as_ref()) {
         return name.clone();

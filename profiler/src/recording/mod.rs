@@ -5,6 +5,7 @@ pub mod command;
 pub mod discovery;
 mod finish;
 mod names;
+pub mod past;
 mod register;
 mod select;
 pub mod selection;
@@ -341,13 +342,13 @@ impl Recording {
         self.kernel.drain(|record| {
             match collector.take(record) {
                 Some(Notice::Exec { pid, cpu }) => discovery.execed(pid, cpu),
-                Some(Notice::Ended(pid)) => discovery.ended(pid),
+                Some(Notice::Ended(pid, time)) => discovery.ended(pid, time),
                 Some(Notice::Stranger(pid, time)) => discovery.met(pid, time),
                 Some(Notice::Stateless(pid)) => discovery.doubt(pid),
                 None => {}
             }
             for forked in &collector.processes[before..] {
-                discovery.forked(forked.pid);
+                discovery.forked(forked.pid, forked.generation);
             }
             before = collector.processes.len();
         });

@@ -1,0 +1,116 @@
+//! What is kept of registrations that ended a while ago, in a smaller form than of those that live: a recording may
+//! see hundreds of thousands of them.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+
+use super::collector::{SeenThread, Tally};
+use crate::symbols::{ended::Ended, store::Store};
+
+/// Not at once is a registration over: ring buffers are read one after the other, and a sample may come after the news
+/// of its process's end. So often have all of them been read by then.
+const LATER: u8 = 3;
+/// How many are put away at a time: all that lives is looked through for them.
+const LOT: usize = 256;
+
+/// Registrations that have ended.
+#[derive(Debug, Default)]
+pub struct Past {
+    /// Their code objects and stacks.
+    pub symbols: Ended,
+    /// By registration, thread id and stack of [`Self::symbols`].
+    pub tallies: HashMap<(u64, u32, u64), Tally>,
+    /// The names of their threads, by registration and thread id.
+    pub threads: HashMap<(u64, u32), Arc<str>>,
+    /// These names, each once.
+    names: HashSet<Arc<str>>,
+    /// Those that ended of late, and how often all ring buffers have been read since.
+    ending: Vec<(u64, u8)>,
+}
+
+impl Past {
+    /// A registration has ended.
+    pub fn ended(&mut self, generation: u64) {
+        self.ending.push((generation, 0));
+    }
+
+    /// All ring buffers have been read. The registrations that can be put away, where it is time for a lot.
+    pub fn due(&mut self) -> Option<HashSet<u64>> {
+        for (_, times) in &mut self.ending {
+            *times = times.saturating_add(1);
+        }
+        let over: HashSet<u64> = self
+            .ending
+            .iter()
+            .filter(|(_, times)| *times >= LATER)
+            .map(|&(generation, _)| generation)
+            .collect();
+        (over.len() >= LOT).then_some(over)
+    }
+
+    /// Takes over what is known of these registrations; `line_tables` has the format of each one's line tables.
+    pub fn take(
+        &mut self,
+        over: &HashSet<u64>,
+        line_tables: &HashMap<u64, u8>,
+        store: &mut Store,
+        tallies: &mut HashMap<(u64, u32, u64), Tally>,
+        threads: &mut HashMap<(u64, u32), SeenThread>,
+    ) {
+        self.ending
+            .retain(|(generation, _)| !over.contains(generation));
+        let numbers = self.symbols.take(store, over, line_tables);
+        let tallies = tallies.extract_if(|(generation, _, stack), _| {
+            over.contains(generation) && numbers.contains_key(stack)
+        });
+        for ((generation, tid, stack), tally) in tallies {
+            let key = (generation, tid, numbers[&stack]);
+            let sum = self.tallies.entry(key).or_default();
+            sum.count += tally.count;
+            sum.weight_ns += tally.weight_ns;
+        }
+        for (key, thread) in threads.extract_if(|(generation, _), _| over.contains(generation)) {
+            let name: Arc<str> = thread.name.unwrap_or(thread.comm).into();
+            let name = match self.names.get(&name) {
+                Some(known) => Arc::clone(known),
+                None => {
+                    self.names.insert(Arc::clone(&name));
+                    name
+                }
+            };
+            self.threads.insert(key, name);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Makes sure that a registration is put away only when all ring buffers have been read several times since its
+    /// end, and only once.
+    #[test]
+    fn registrations_are_put_away_later_and_once() {
+        let mut past = Past::default();
+        for generation in 0..LOT as u64 {
+            past.ended(generation);
+        }
+        for _ in 1..LATER {
+            assert_eq!(past.due(), None);
+        }
+        past.ended(1 << 32);
+        let due = past.due().expect("a lot");
+        assert_eq!(due.len(), LOT);
+        assert!(!due.contains(&(1 << 32)));
+        past.take(
+            &due,
+            &HashMap::new(),
+            &mut Store::default(),
+            &mut HashMap::new(),
+            &mut HashMap::new(),
+        );
+        assert_eq!(past.due(), None);
+    }
+}
