@@ -118,14 +118,7 @@ fn published_offsets_give_the_headers_layout() -> Result<()> {
 #[test]
 fn structures_are_reached_in_live_processes() -> Result<()> {
     let mut cache = Cache::default();
-    let mut all = interpreters::required()?;
-    all.extend(
-        interpreters::required_builds()?
-            .into_iter()
-            // Without symbols it is not known where PyCode_Type lies.
-            .filter(|build| !build.name.ends_with("static")),
-    );
-    for interpreter in all {
+    for interpreter in interpreters::required()? {
         let target = Target::start(&interpreter)?;
         target
             .check(&mut cache)
