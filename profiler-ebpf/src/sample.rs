@@ -295,7 +295,11 @@ fn search(ctx: &PerfEventContext, scratch: &mut Scratch, layout: &Layout) {
             go_on(ctx, scratch, stage::FIND);
             return;
         }
-        Ok(None) => mark::NO_INTERPRETER,
+        Ok(None) => {
+            // Another interpreter may be on its way, and be the one that is used.
+            strangers::meet(scratch.sample.pid, scratch.sample.time);
+            mark::NO_INTERPRETER
+        }
         Err(_) => mark::UNREADABLE,
     };
     scratch.walk = Walk::without_frames(mark, scratch.sample.generation);

@@ -158,7 +158,7 @@ fn cgroups_above_and_below() -> Result<()> {
     };
 
     let recorder = record();
-    let run = Profiler::of_all(RATE_HZ, "6s").run()?.succeeded()?;
+    let run = Profiler::of_all(RATE_HZ, "5s").run()?.succeeded()?;
     check(&run, recorder, &|_| true)?;
     let found = profiled(run.stats()?);
     for (_, target) in &targets {
@@ -168,7 +168,7 @@ fn cgroups_above_and_below() -> Result<()> {
     let recorder = record();
     let mut running = Profiler::new()
         .args(["--cgroup", "/pyprof-test/inner"])
-        .sampling(RATE_HZ, "8s")
+        .sampling(RATE_HZ, "7s")
         .start()?;
     running.until_sampling()?;
     let late = Cgroup::new(&root, "/pyprof-test/inner/late/below")?;

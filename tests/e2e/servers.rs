@@ -18,10 +18,10 @@ use anyhow::{Context, Result, ensure};
 use end_to_end::{
     check::Failures,
     environment::{self, PATIENCE, Turn, skip},
-    held::{self, Held},
+    held::{self, Held, Killed},
     interpreters,
     profiler::Profiler,
-    target::{Target, send_signal},
+    target::Target,
 };
 
 const RATE_HZ: u32 = 999;
@@ -100,7 +100,7 @@ fn free_port() -> Result<u16> {
 /// A server and its workers, which are killed with it.
 struct Server {
     target: Target,
-    workers: Vec<u32>,
+    workers: Killed,
     port: u16,
 }
 
@@ -111,30 +111,16 @@ impl Server {
             .env("PYTHONDONTWRITEBYTECODE", "1");
         let mut server = Self {
             target: Target::of(command, name)?,
-            workers: Vec::new(),
+            workers: Killed::default(),
             port,
         };
         let deadline = Instant::now() + PATIENCE;
-        while ask(port, "/a").is_err() {
+        while ask(port, "/a").is_err() || server.workers.0.len() < WORKERS {
             ensure!(Instant::now() < deadline, "{name} does not answer");
             thread::sleep(Duration::from_millis(50));
+            server.workers.0 = children(server.target.pid())?;
         }
-        server.workers = children(server.target.pid())?;
-        ensure!(
-            server.workers.len() == WORKERS,
-            "{name} has {:?}",
-            server.workers
-        );
         Ok(server)
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        for &worker in &self.workers {
-            // One that has ended is no loss.
-            let _ = send_signal(worker, libc::SIGKILL);
-        }
     }
 }
 
@@ -184,10 +170,13 @@ fn workers_under_load() -> Result<()> {
         Server::start("gunicorn", &mut prefork, first)?,
         Server::start("uwsgi", &mut embedding, second)?,
     ];
-    let pids: Vec<u32> = servers.iter().flat_map(|one| one.workers.clone()).collect();
+    let pids: Vec<u32> = servers
+        .iter()
+        .flat_map(|one| one.workers.0.clone())
+        .collect();
     let held = held::record(&pids, Profiler::of_all(RATE_HZ, "60s"), || {
         let loads: Vec<Load> = servers.iter().map(|server| Load::on(server.port)).collect();
-        thread::sleep(Duration::from_secs(6));
+        held::until_each_has_used(&pids, 1.0)?;
         for (server, load) in servers.iter().zip(&loads) {
             let answers = load.answers.load(Ordering::Relaxed);
             ensure!(answers > 100, "{}: {answers} answers", server.target.name);
@@ -199,13 +188,15 @@ fn workers_under_load() -> Result<()> {
         .to_vec();
     let mut failures = Failures::new();
     for server in &servers {
-        for &worker in &server.workers {
+        for &worker in &server.workers.0 {
             let name = &server.target.name;
             failures.expect(name, held.check_cpu_time(worker));
             // Besides requests, a server has its own work.
             let mut profile = held.profile_of(worker);
             let all = profile.samples();
-            profile.stacks.retain(|stack| stack.has("application"));
+            profile
+                .stacks
+                .retain(|stack| stack.has("handle_a") || stack.has("handle_b"));
             failures.expect(name, held::check_paths(&profile, &paths));
             failures.require(
                 name,
@@ -239,8 +230,7 @@ fn stacks_that_take_turns() -> Result<()> {
     }
     let pids: Vec<u32> = targets.iter().map(Target::pid).collect();
     let held = held::record(&pids, Profiler::of_all(RATE_HZ, "60s"), || {
-        thread::sleep(Duration::from_secs(6));
-        Ok(())
+        held::until_each_has_used(&pids, 1.5)
     })?;
     let mut failures = Failures::new();
     for target in &targets {

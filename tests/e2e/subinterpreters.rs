@@ -7,7 +7,7 @@ use end_to_end::{
     check::{Failures, number, paths},
     collapsed::{Collapsed, Stack},
     environment::Turn,
-    interpreters::{self, Interpreter},
+    interpreters,
     profiler::Profiler,
     target::Target,
 };
@@ -18,68 +18,68 @@ const TOLERANCE: f64 = 0.05;
 /// What a stack reads where an interpreter runs that has no Python frame: while it compiles what it was given.
 const NO_FRAME: &str = "[no Python frame]";
 
-/// The interpreters with `_interpreters` or `_xxsubinterpreters`; before 3.12 all share one GIL.
-fn with_interpreters() -> Result<Vec<(Interpreter, &'static [&'static str])>> {
-    let mut all = interpreters::required()?;
-    all.extend(
-        interpreters::required_builds()?
-            .into_iter()
-            .filter(|build| build.name.ends_with('t')),
-    );
-    Ok(all
-        .into_iter()
-        // In Debian 3.11 the module is not built.
-        .filter(|one| one.version >= (3, 8) && !one.name.starts_with("debian"))
-        .map(|one| {
-            let gils: &[&str] = if one.version >= (3, 12) {
-                &["own", "shared"]
-            } else {
-                &["shared"]
-            };
-            (one, gils)
-        })
-        .collect())
-}
+/// What alternates: by name, and whether the GIL is `own` or `shared`. Before 3.12 all interpreters share one.
+const ALTERNATING: &[(&str, &str)] = &[
+    ("3.8.18", "shared"),
+    ("3.10.13", "shared"),
+    ("3.11.7", "shared"),
+    ("3.12.1", "own"),
+    ("3.12.1", "shared"),
+    ("3.13.0", "own"),
+    ("forky-3.14", "own"),
+    ("forky-3.15", "own"),
+    ("forky-3.15", "shared"),
+    ("3.14t", "own"),
+];
+/// Where code objects have versions (3.12+), by which they are told apart.
+const SUCCESSIVE: &[(&str, &str)] = &[
+    ("3.12.1", "own"),
+    ("3.12.1", "shared"),
+    ("3.13.0", "own"),
+    ("forky-3.15", "own"),
+    ("3.14t", "own"),
+];
+/// Targets at a time: more would hardly run on a few CPUs.
+const TOGETHER: usize = 5;
 
-/// Runs a program on every interpreter with every kind of GIL, under one run of the profiler; each target's profile.
-fn profiles(program: &str, least: (u32, u32), duration: &str) -> Result<Vec<(Target, Collapsed)>> {
-    let mut targets = Vec::new();
-    for (interpreter, gils) in with_interpreters()? {
-        for gil in gils {
-            if interpreter.version >= least {
-                targets.push(Target::spawn(&interpreter, program, [gil])?);
+/// Runs a program on each, some at a time under one run of the profiler, and checks each one's profile.
+fn on_each(
+    cases: &[(&str, &str)],
+    program: &str,
+    check: impl Fn(Target, Collapsed) -> Result<()>,
+) -> Result<()> {
+    let Some(_turn) = Turn::take() else {
+        return Ok(());
+    };
+    let mut all = interpreters::required()?;
+    all.extend(interpreters::required_builds()?);
+    let mut failures = Failures::new();
+    for cases in cases.chunks(TOGETHER) {
+        let mut targets = Vec::new();
+        for (name, gil) in cases {
+            if let Some(interpreter) = all.iter().find(|one| one.name == *name) {
+                targets.push(Target::spawn(interpreter, program, [gil])?);
             }
         }
-    }
-    for target in &mut targets {
-        target.facts = target.said("ready")?;
-    }
-    let run = Profiler::of(&targets, RATE_HZ, duration)
-        .run()?
-        .succeeded()?;
-    let profile = run.collapsed()?;
-    Ok(targets
-        .into_iter()
-        .map(|target| {
+        for target in &mut targets {
+            target.facts = target.said("ready")?;
+        }
+        let run = Profiler::of(&targets, RATE_HZ, "5s").run()?.succeeded()?;
+        let profile = run.collapsed()?;
+        for (target, (_, gil)) in targets.into_iter().zip(cases) {
+            let name = format!("{}, {gil} GIL", target.name);
             let own = profile.of_process(target.pid());
-            (target, own)
-        })
-        .collect())
+            failures.expect(name, check(target, own));
+        }
+    }
+    failures.finish()
 }
 
 /// Makes sure that a thread which alternates between two interpreters is shown in the one that it is in, at every
 /// sample, while another thread runs a third.
 #[test]
 fn alternating() -> Result<()> {
-    let Some(_turn) = Turn::take() else {
-        return Ok(());
-    };
-    let mut failures = Failures::new();
-    for (target, profile) in profiles("interpreters_alternating.py", (3, 8), "10s")? {
-        let name = target.name.clone();
-        failures.expect(name, alternates(target, profile));
-    }
-    failures.finish()
+    on_each(ALTERNATING, "interpreters_alternating.py", alternates)
 }
 
 fn alternates(target: Target, mut profile: Collapsed) -> Result<()> {
@@ -111,18 +111,10 @@ fn share_is_right(share: f64, name: &str, spent: &HashMap<String, f64>) -> Resul
 /// Makes sure that functions are not taken for those of an interpreter that lay at the same addresses before.
 #[test]
 fn successive() -> Result<()> {
-    let Some(_turn) = Turn::take() else {
-        return Ok(());
-    };
-    let mut failures = Failures::new();
-    for (target, profile) in profiles("interpreters_successive.py", (3, 12), "8s")? {
-        let name = target.name.clone();
-        failures.expect(name, takes_turns(target, &profile));
-    }
-    failures.finish()
+    on_each(SUCCESSIVE, "interpreters_successive.py", takes_turns)
 }
 
-fn takes_turns(target: Target, profile: &Collapsed) -> Result<()> {
+fn takes_turns(target: Target, profile: Collapsed) -> Result<()> {
     let samples = |name: &str| profile.samples_where(|stack| stack.has(name));
     let (even, odd) = (samples("even"), samples("odd_"));
     ensure!(even > 20 && odd > 50, "{even} and {odd} samples");

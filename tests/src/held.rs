@@ -2,7 +2,11 @@
 //! they use meanwhile is in the recording, however long the profiler takes to start, and the kernel's figure for it
 //! is exact.
 
-use std::{collections::HashMap, thread, time::Duration};
+use std::{
+    collections::HashMap,
+    thread,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result, ensure};
 
@@ -10,6 +14,7 @@ use crate::{
     check::{is_within, paths},
     collapsed::Collapsed,
     cpu::kernel_cpu_time,
+    environment::PATIENCE,
     profiler::{Profiler, Run},
     stats::Stats,
     target::send_signal,
@@ -31,6 +36,20 @@ pub struct Held {
     pub profile: Collapsed,
     /// CPU time that each process used while it was recorded, in seconds, as the kernel has it.
     pub cpu: HashMap<u32, f64>,
+}
+
+/// Processes that are killed when this is dropped: children of targets, which do not end with their parents while
+/// they are stopped.
+#[derive(Debug, Default)]
+pub struct Killed(pub Vec<u32>);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        for &pid in &self.0 {
+            // One that has ended is no loss.
+            let _ = send_signal(pid, libc::SIGKILL);
+        }
+    }
 }
 
 /// Stops processes, starts the profiler, lets them go on for as long as `work` takes, stops them, and ends the
@@ -64,6 +83,35 @@ pub fn record(pids: &[u32], profiler: Profiler, work: impl FnOnce() -> Result<()
     let run = run.succeeded()?;
     let profile = run.collapsed()?;
     Ok(Held { run, profile, cpu })
+}
+
+/// Waits until each of the processes has used so much CPU time, in seconds: on a busy machine that takes longer.
+///
+/// # Errors
+/// Where it takes very long, or a process is gone.
+pub fn until_each_has_used(pids: &[u32], seconds: f64) -> Result<()> {
+    let deadline = Instant::now() + PATIENCE;
+    let times = || {
+        pids.iter()
+            .map(|&pid| Ok(kernel_cpu_time(pid)?))
+            .collect::<Result<Vec<f64>>>()
+    };
+    let before = times()?;
+    loop {
+        let now = times()?;
+        if now
+            .iter()
+            .zip(&before)
+            .all(|(now, before)| now - before >= seconds)
+        {
+            return Ok(());
+        }
+        ensure!(
+            Instant::now() < deadline,
+            "{pids:?} used {before:?} to {now:?}"
+        );
+        thread::sleep(Duration::from_millis(50));
+    }
 }
 
 impl Held {
@@ -118,7 +166,7 @@ pub fn check_paths(profile: &Collapsed, known: &[Vec<String>]) -> Result<()> {
         // What runs the program is above it: runpy, or the threads of a server.
         let begins = |path: &Vec<String>| {
             let first = path.first()?;
-            stack.names().position(|name| name == first)
+            stack.frames.iter().rposition(|frame| frame.name == *first)
         };
         if let Some(first) = known.iter().filter_map(begins).max() {
             stack.frames.drain(..first);

@@ -172,7 +172,7 @@ pub fn builds() -> Vec<Interpreter> {
         Interpreter {
             name: "forky-3.14-debug".into(),
             version: (3, 14),
-            executable: "/usr/bin/python3.14-dbg".into(),
+            executable: "/usr/bin/python3.14d".into(),
             root: Some(cache_directory().join("roots/forky")),
         },
     ]

@@ -145,8 +145,8 @@ pub enum Notice {
         /// CPU time of its one thread until then (ns).
         cpu: u64,
     },
-    /// A process that was registered has ended.
-    Ended(u32),
+    /// A process that was registered has ended, at this time (ns of the monotonic clock).
+    Ended(u32, u64),
     /// A process that is not registered was met, at this time (ns of the monotonic clock).
     Stranger(u32, u64),
     /// A sample in a registered process found no Python: what was registered may not be what is used.
@@ -279,7 +279,7 @@ impl Collector {
             Ok(Event::Fork(fork)) => self.fork(&fork),
             Ok(Event::Exit(exit)) => {
                 self.exit(&exit);
-                return (exit.last == 1).then_some(Notice::Ended(exit.pid));
+                return (exit.last == 1).then_some(Notice::Ended(exit.pid, exit.time));
             }
             Ok(Event::Exec(exec)) => {
                 if exec.generation != 0 {

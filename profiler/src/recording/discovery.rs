@@ -28,6 +28,8 @@ const RESCAN_SLOWEST: Duration = Duration::from_secs(10);
 const RETRY: Duration = Duration::from_micros(500);
 /// How often it doubles: up to 1 s.
 const DOUBLINGS: u32 = 11;
+/// How often a process is looked at in this rhythm that has mapped an interpreter beside one that does not run.
+const WATCHED: u32 = 8;
 /// The time between two looks at a process under profile whose samples find no Python, at first and at most.
 const DOUBT: Duration = Duration::from_millis(10);
 /// See [`DOUBT`].
@@ -168,10 +170,16 @@ impl Discovery {
         self.look_soon(pid, Why::Exec);
     }
 
-    /// A process that is not under profile was met by the kernel side at that time (ns of the monotonic clock).
+    /// A process that is not under profile, or finds no Python, was met by the kernel side at that time (ns of the
+    /// monotonic clock) with code that is new.
     pub fn met(&mut self, pid: u32, time: u64) {
+        let now = Instant::now();
         if let Some(pending) = self.pending.get_mut(&pid) {
-            pending.due = Instant::now();
+            pending.due = now;
+        } else if let Some(doubt) = self.doubts.get_mut(&pid) {
+            // What it has mapped may be what it is going to use.
+            *doubt = (now, DOUBT);
+            self.look_soon(pid, Why::Met);
         } else if self
             .known
             .get(&pid)
@@ -192,26 +200,32 @@ impl Discovery {
         }
     }
 
-    /// A process came under profile by its parent's fork: there is nothing to find out.
-    pub fn forked(&mut self, pid: u32) {
-        self.forget(pid);
-        self.settle(pid, monotonic_ns(), true);
+    /// A process came under profile by its parent's fork at that time (ns of the monotonic clock): there is nothing
+    /// to find out, unless the news of its exec came by another ring buffer before this.
+    pub fn forked(&mut self, pid: u32, time: u64) {
+        if !self.pending.contains_key(&pid) && !self.was_looked_at_since(pid, time) {
+            self.settle(pid, time, true);
+        }
+    }
+
+    fn was_looked_at_since(&self, pid: u32, time: u64) -> bool {
+        self.known
+            .get(&pid)
+            .is_some_and(|known| known.looked > time)
     }
 
     fn settle(&mut self, pid: u32, looked: u64, is_told: bool) {
         self.known.insert(pid, Known { looked, is_told });
     }
 
-    /// A process has ended: the next with its id is another.
-    pub fn ended(&mut self, pid: u32) {
-        self.forget(pid);
-    }
-
-    fn forget(&mut self, pid: u32) {
-        self.known.remove(&pid);
-        self.pending.remove(&pid);
-        self.execs.remove(&pid);
-        self.doubts.remove(&pid);
+    /// A process has ended at that time (ns of the monotonic clock): the next with its id is another, and may have
+    /// been heard of already.
+    pub fn ended(&mut self, pid: u32, time: u64) {
+        if !self.pending.contains_key(&pid) && !self.was_looked_at_since(pid, time) {
+            self.known.remove(&pid);
+            self.execs.remove(&pid);
+            self.doubts.remove(&pid);
+        }
     }
 
     fn look_soon(&mut self, pid: u32, why: Why) {
@@ -329,6 +343,16 @@ impl Discovery {
             find(pid, &mut self.cache)
         };
         match result {
+            Found::Python(interpreter)
+                if pending.attempts < WATCHED
+                    && self.doubts.contains_key(&pid)
+                    && !interpreter.runs_in(pid) =>
+            {
+                // It has what it needs, and is about to use it.
+                pending.due = Instant::now() + RETRY * (1 << pending.attempts);
+                pending.attempts += 1;
+                self.pending.insert(pid, pending);
+            }
             Found::Starting => {
                 pending.due = Instant::now() + RETRY * (1 << pending.attempts.min(DOUBLINGS));
                 pending.attempts += 1;

@@ -342,13 +342,13 @@ impl Recording {
         self.kernel.drain(|record| {
             match collector.take(record) {
                 Some(Notice::Exec { pid, cpu }) => discovery.execed(pid, cpu),
-                Some(Notice::Ended(pid)) => discovery.ended(pid),
+                Some(Notice::Ended(pid, time)) => discovery.ended(pid, time),
                 Some(Notice::Stranger(pid, time)) => discovery.met(pid, time),
                 Some(Notice::Stateless(pid)) => discovery.doubt(pid),
                 None => {}
             }
             for forked in &collector.processes[before..] {
-                discovery.forked(forked.pid);
+                discovery.forked(forked.pid, forked.generation);
             }
             before = collector.processes.len();
         });
@@ -365,7 +365,6 @@ impl Recording {
     /// # Errors
     /// Where the programs cannot be stopped.
     pub fn finish(mut self) -> Result<Recorded, KernelError> {
-        let duration = self.sampling_since.elapsed();
         let run_time = self.kernel.run_time();
         self.kernel.stop()?;
         let mut runtimes = HashMap::new();
@@ -387,6 +386,8 @@ impl Recording {
                     .map(|(tid, ns)| ((process.generation, tid), ns)),
             );
         }
+        // The programs take a while to go on a busy machine: what CPU times are of is up to here.
+        let duration = self.sampling_since.elapsed();
         self.drain()?;
         self.meet_containers();
         let in_kernel: HashMap<u64, Counters> = self

@@ -58,8 +58,11 @@ pub fn settle(
         Found::Python(interpreter) => match registry.layout(&interpreter.layout)? {
             Some(layout) => {
                 tracked.generation = monotonic_ns();
+                let is_wanted = selection
+                    .as_deref_mut()
+                    .is_none_or(|selection| selection.meet(pid, tracked.generation));
                 for (tid, now) in host::process::cpu_by_thread(pid) {
-                    let begin = match look.cpu_at_exec {
+                    let begin = match look.cpu_at_exec.filter(|_| is_wanted) {
                         Some(cpu) if tid == pid => cpu.min(now),
                         // It began after the exec, which no other thread survives.
                         Some(_) => 0,
@@ -71,16 +74,12 @@ pub fn settle(
                 let mut process = kernel_process(&interpreter, layout, tracked.generation, scope);
                 if let Some(selection) = &mut selection {
                     process.flags |= selection.flags(pid);
-                    selection.meet(pid, tracked.generation);
                 }
                 if registry.register(pid, &process).is_err() {
                     tracked.generation = 0;
                     tracked.refused = Some(full(registry.capacity()));
                 }
-                if selection
-                    .as_deref_mut()
-                    .is_none_or(|selection| selection.matches(pid))
-                {
+                if is_wanted {
                     for other in &interpreter.beside {
                         collector.track(beside(&tracked, other, &interpreter.path));
                     }

@@ -78,7 +78,7 @@ struct Build {
     compiler: Option<&'static str>,
     /// What it appends to the library's directory: `t` without the GIL.
     suffix: &'static str,
-    /// Whether the executable is linked a second time, without any shared library.
+    /// Whether the executable is linked a second time, without any shared library and without symbols.
     also_static: bool,
 }
 
@@ -250,15 +250,15 @@ impl Build {
         let library = whole.join(format!("lib/python{minor}{}", self.suffix));
         fs::create_dir_all(whole.join("bin"))?;
         fs::create_dir_all(whole.join("lib"))?;
-        fs::rename(source.join("Lib"), &library)?;
-        fs::create_dir(library.join("lib-dynload"))?;
         let executable = whole.join(format!("bin/python{minor}"));
         fs::rename(objects.join("python"), &executable)?;
         if self.also_static {
-            make(&["python", "LDFLAGS=-static"])?;
+            make(&["python", "LDFLAGS=-static -s"])?;
             let executable = whole.join(format!("bin/python{minor}-static"));
             fs::rename(objects.join("python"), executable)?;
         }
+        fs::rename(source.join("Lib"), &library)?;
+        fs::create_dir(library.join("lib-dynload"))?;
         let directory = self.directory();
         if let Some(parent) = directory.parent() {
             fs::create_dir_all(parent)?;

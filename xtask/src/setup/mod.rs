@@ -125,6 +125,7 @@ fn components(purpose: Purpose) -> Vec<Box<dyn Component>> {
         all.extend(interpreters::all());
         all.push(Box::new(builds::Builds));
         all.push(Box::new(roots::Forky));
+        all.push(Box::new(roots::DebugBuild));
         all.push(Box::new(node::NodePackages));
         all.push(Box::new(venv::flights()));
         all.push(Box::new(venv::servers()));

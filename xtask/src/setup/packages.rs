@@ -22,6 +22,14 @@ const WANTED: &[Package] = &[
         any_of: &["curl"],
     },
     Package {
+        name: "make",
+        any_of: &["make"],
+    },
+    Package {
+        name: "xz-utils",
+        any_of: &["xz"],
+    },
+    Package {
         name: "musl-tools",
         any_of: &["musl-gcc"],
     },

@@ -121,3 +121,44 @@ fn in_root(root: &Path, program: &str) -> Command {
         .args(["/usr/bin/env", "DEBIAN_FRONTEND=noninteractive", program]);
     command
 }
+
+/// CPython as Debian builds it for debugging (`--with-pydebug`): the executable alone, which finds its library
+/// in the root. Its package would bring hundreds of megabytes along.
+pub struct DebugBuild;
+
+const DEBUG_PACKAGE: &str = "python3.14-dbg";
+const DEBUG_EXECUTABLE: &str = "usr/bin/python3.14d";
+
+impl Component for DebugBuild {
+    fn name(&self) -> String {
+        DEBUG_PACKAGE.into()
+    }
+
+    fn why(&self) -> &'static str {
+        "profiling a debug build"
+    }
+
+    fn missing(&self) -> Option<String> {
+        let executable = forky().join(DEBUG_EXECUTABLE);
+        (!executable.exists()).then(|| format!("no {}", executable.display()))
+    }
+
+    fn provide(&self, log: &Path) -> Result<(), Obstacle> {
+        if !shell::can_be_root() {
+            return Err(Obstacle::new(
+                "chroot wants root, and there is no sudo",
+                &[],
+            ));
+        }
+        let root = forky();
+        let mut update = in_root(&root, "apt-get");
+        shell::run_logged(update.args(apt::OPTIONS).arg("update"), log)?;
+        let script = format!(
+            "set -e; cd $(mktemp -d); apt-get -q -o APT::Sandbox::User= download {DEBUG_PACKAGE}; \
+             dpkg-deb --fsys-tarfile *.deb | tar -x -C / ./{DEBUG_EXECUTABLE}; rm -r $PWD"
+        );
+        let mut unpack = in_root(&root, "sh");
+        shell::run_logged(unpack.args(["-c", &script]), log)?;
+        Ok(())
+    }
+}
