@@ -7,23 +7,18 @@ use std::{
 
 use profiler_common::{
     cpython::walk::Walk,
-    outcome::Outcome,
-    process::Process as KernelProcess,
     record::{Cgroup, Final, Lifecycle, Sample, Stack, StackFrame, Thread, kind, mark},
 };
 
 use super::{
     past::Past,
+    tracked::{Activity, Counters, Notice, SeenThread, Tally, Tracked},
     weigh::{Met, Scale, ThreadKey},
 };
 use crate::{
-    host::{
-        process::{Description, cpu_by_thread},
-        status::Status,
-    },
+    host::{process::cpu_by_thread, status::Status},
     interpreter::process::Interpreter,
     kernel::event::{self, Event},
-    profile::ledger::Ledger,
     symbols::{live, store::Store},
 };
 
@@ -32,135 +27,6 @@ pub const YOUNG_NS: u64 = 50_000_000;
 
 /// How many final figures wait for the news of their threads' ends.
 const EARLY: usize = 1024;
-
-/// A process that is or was under profile, or could not be.
-#[derive(Debug)]
-pub struct Tracked {
-    /// Process id on the host.
-    pub pid: u32,
-    /// The registration, 0 where it was refused.
-    pub generation: u64,
-    /// Its parent's process id, 0 where unknown.
-    pub ppid: u32,
-    /// What /proc told: of itself, or of the process that it was forked from.
-    pub description: Arc<Description>,
-    /// Its process id in its own PID namespace, where that is another than ours.
-    pub container_pid: Option<u32>,
-    /// Its interpreter; None where it was refused.
-    pub interpreter: Option<Arc<Interpreter>>,
-    /// What is known of a refused interpreter: version and path.
-    pub refused_interpreter: (Option<String>, Option<String>),
-    /// Why it could not be profiled.
-    pub refused: Option<String>,
-    /// CPU time when it came under profile (ns).
-    pub cpu_begin: u64,
-    /// CPU time of its living threads when recording ended (ns).
-    pub cpu_end: Option<u64>,
-    /// Its counters in the kernel when recording ended, where it still ran.
-    pub counters: Option<Counters>,
-}
-
-impl Tracked {
-    /// A process of which nothing more is known.
-    #[must_use]
-    pub fn new(pid: u32, ppid: u32, description: Arc<Description>) -> Self {
-        Self {
-            pid,
-            generation: 0,
-            ppid,
-            container_pid: description.container_pid,
-            description,
-            interpreter: None,
-            refused_interpreter: (None, None),
-            refused: None,
-            cpu_begin: 0,
-            cpu_end: None,
-            counters: None,
-        }
-    }
-}
-
-/// A process's counters on the kernel side.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Counters {
-    /// How often the sampling program fired.
-    pub taken: u64,
-    /// How it ended, by outcome.
-    pub outcomes: [u64; 8],
-    /// How often it fired while the filter left the thread out (of an ended process the lower bits).
-    pub left_out: u64,
-}
-
-impl From<&KernelProcess> for Counters {
-    fn from(process: &KernelProcess) -> Self {
-        Self {
-            taken: process.taken,
-            outcomes: process.outcomes,
-            left_out: process.left_out,
-        }
-    }
-}
-
-/// What happened under one registration. Kept apart from [`Tracked`], since ring buffers are read one
-/// after the other: a child's samples may arrive before the news of its fork.
-#[derive(Debug, Default)]
-pub struct Activity {
-    /// Samples that arrived and whose stack is known.
-    pub delivered: u64,
-    /// Of these, how many had their stack cut.
-    pub truncated: u64,
-    /// Samples that arrived and whose stack is not known.
-    pub unknown_stack: u64,
-    /// CPU time of threads that ended (ns).
-    pub cpu_exited: u64,
-    /// Set when the process ended or execed: CPU time of what remained (ns).
-    pub ended: Option<u64>,
-    /// The counters, where the kernel side sent them at the end.
-    pub counters: Option<Counters>,
-    /// Whether it ended with an exec.
-    pub execed: bool,
-    /// Whether it was ended by ourselves, while the process ran: then the counters are those of a moment before
-    /// the last sample.
-    pub replaced: bool,
-}
-
-/// A thread that has been seen.
-#[derive(Clone, Debug)]
-pub struct SeenThread {
-    /// Python's ident of it.
-    pub ident: u64,
-    /// The kernel's name of it.
-    pub comm: String,
-    /// The name that the program gave it, once known.
-    pub name: Option<String>,
-}
-
-/// What the rest of the recording has to act on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Notice {
-    /// A process executes another program.
-    Exec {
-        /// Process id.
-        pid: u32,
-        /// CPU time of its one thread until then (ns).
-        cpu: u64,
-    },
-    /// A process that was registered has ended, at this time (ns of the monotonic clock).
-    Ended(u32, u64),
-    /// A process that is not registered was met, at this time (ns of the monotonic clock).
-    Stranger(u32, u64),
-    /// A sample in a registered process found no Python: what was registered may not be what is used.
-    Stateless(u32),
-}
-
-/// Samples with the same registration, thread and stack.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Tally {
-    /// How many.
-    pub count: u64,
-    /// The time they stand for (ns).
-    pub weight_ns: u64,
-}
 
 /// All that has arrived.
 #[derive(Debug, Default)]
@@ -194,8 +60,10 @@ pub struct Collector {
     pub profiled: usize,
     /// The interpreters met: processes that run the same at the same addresses, such as forks, share one.
     interpreters: HashSet<Arc<Interpreter>>,
-    /// Why a fork that found no room is not under profile.
+    /// Why a process that found no room is not under profile.
     full: String,
+    /// Such processes, by id.
+    without_room: HashSet<u32>,
     /// Final figures of threads whose end has not been heard of.
     early: Vec<Final>,
     /// Samples so far.
@@ -203,7 +71,7 @@ pub struct Collector {
 }
 
 impl Collector {
-    /// Nothing has arrived yet; samples are taken each `period_ns`. `full` is said of forks for which the map of
+    /// Nothing has arrived yet; samples are taken each `period_ns`. `full` is said of those for which the map of
     /// processes has no room.
     #[must_use]
     pub fn new(period_ns: u64, full: String) -> Self {
@@ -211,6 +79,18 @@ impl Collector {
             period_ns,
             full,
             ..Self::default()
+        }
+    }
+
+    /// Adds a process for which the map of processes has no room. The news of its fork, and a look at it, may both
+    /// tell of that: it is added once.
+    pub fn track_without_room(&mut self, process: Tracked) {
+        if self.without_room.insert(process.pid) {
+            self.track(Tracked {
+                generation: 0,
+                refused: Some(self.full.clone()),
+                ..process
+            });
         }
     }
 
@@ -229,13 +109,15 @@ impl Collector {
 
     /// Forgets the processes under other registrations than these.
     pub fn keep(&mut self, generations: &HashSet<u64>) {
-        self.processes
-            .retain(|process| generations.contains(&process.generation));
-        let kept = self.processes.iter().enumerate();
-        self.by_generation = kept
-            .filter(|(_, process)| process.generation != 0)
-            .map(|(index, process)| (process.generation, index))
-            .collect();
+        let all = std::mem::take(&mut self.processes);
+        self.by_generation.clear();
+        self.by_pid.clear();
+        self.profiled = 0;
+        for process in all {
+            if generations.contains(&process.generation) {
+                self.track(process);
+            }
+        }
     }
 
     /// An interpreter, as others may have it too.
@@ -505,14 +387,18 @@ impl Collector {
         let container_pid = parent
             .container_pid
             .and_then(|_| Status::of(fork.pid).container_pid);
-        self.forks.push((parent.generation, fork.generation));
-        self.track(Tracked {
+        let child = Tracked {
             generation: fork.generation,
             container_pid,
             interpreter: parent.interpreter.clone(),
-            refused: (fork.generation == 0).then(|| self.full.clone()),
             ..Tracked::new(fork.pid, fork.tid, Arc::clone(&parent.description))
-        });
+        };
+        if fork.generation == 0 {
+            self.track_without_room(child);
+        } else {
+            self.forks.push((parent.generation, fork.generation));
+            self.track(child);
+        }
     }
 
     fn exit(&mut self, exit: &Lifecycle) {
@@ -557,73 +443,6 @@ impl Collector {
         activity.replaced = true;
         activity.ended = Some(threads.iter().map(|&(_, ns)| ns).sum());
         activity.counters = Some(counters);
-    }
-
-    /// Whether a registration has ended: its process has, or runs another program.
-    #[must_use]
-    pub fn has_ended(&self, generation: u64) -> bool {
-        self.activity
-            .get(&generation)
-            .is_some_and(|activity| activity.ended.is_some())
-    }
-
-    /// Whether a process was forked only to execute something else.
-    #[must_use]
-    pub fn was_brief(&self, process: &Tracked) -> bool {
-        let activity = self.activity.get(&process.generation);
-        process.cpu_begin == 0
-            && activity.is_some_and(|activity| {
-                activity.execed
-                    && activity.ended.is_some_and(|cpu| cpu < YOUNG_NS)
-                    && activity
-                        .counters
-                        .is_some_and(|counters| counters.taken == 0)
-            })
-    }
-
-    /// The ledger of a registration.
-    #[must_use]
-    pub fn ledger(&self, process: &Tracked) -> Ledger {
-        let mut ledger = Ledger::default();
-        let activity = self.activity.get(&process.generation);
-        if let Some(activity) = activity {
-            ledger.delivered = activity.delivered;
-            ledger.truncated = activity.truncated;
-            ledger.lose(Outcome::UnknownStack, activity.unknown_stack);
-        }
-        let counters = self.counters(process);
-        ledger.taken = counters.taken;
-        for &outcome in Outcome::ALL {
-            if outcome != Outcome::Delivered {
-                ledger.lose(outcome, counters.outcomes[outcome as usize & 7]);
-            }
-        }
-        if activity.is_some_and(|activity| activity.replaced) {
-            // What was under way when the counters were read has arrived since.
-            ledger.taken = ledger.taken.max(ledger.delivered + ledger.lost_total());
-        }
-        ledger
-    }
-
-    /// A process's counters, as far as they are known by now.
-    #[must_use]
-    pub fn counters(&self, process: &Tracked) -> Counters {
-        self.activity
-            .get(&process.generation)
-            .and_then(|activity| activity.counters)
-            .or(process.counters)
-            .unwrap_or_default()
-    }
-
-    /// CPU time of a process while it was under profile (ns).
-    #[must_use]
-    pub fn cpu_ns(&self, process: &Tracked) -> Option<u64> {
-        let activity = self.activity.get(&process.generation);
-        let exited = activity.map_or(0, |activity| activity.cpu_exited);
-        let rest = activity
-            .and_then(|activity| activity.ended)
-            .or(process.cpu_end)?;
-        Some((rest + exited).saturating_sub(process.cpu_begin))
     }
 }
 

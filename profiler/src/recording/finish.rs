@@ -6,10 +6,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use super::{
-    Options,
-    collector::{Collector, Tracked},
-};
+use super::{Options, collector::Collector, tracked::Tracked};
 use crate::{
     host::{containers, identity, labels::Labels, process::thread_comm},
     profile::{

@@ -1,5 +1,6 @@
 //! A recording from begin to end: wires host, interpreters, kernel side and symbols together.
 
+mod accounts;
 pub mod collector;
 pub mod command;
 pub mod discovery;
@@ -9,6 +10,7 @@ pub mod past;
 mod register;
 mod select;
 pub mod selection;
+pub mod tracked;
 mod wait;
 mod weigh;
 
@@ -26,11 +28,12 @@ use std::{
 use profiler_common::shared::event;
 
 use self::{
-    collector::{Collector, Counters, Notice},
+    collector::Collector,
     command::Launched,
     discovery::{Discovery, Scope},
     names::Names,
     selection::{Selection, term::Term},
+    tracked::{Counters, Notice},
 };
 use crate::{
     host::{

@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use super::collector::{SeenThread, Tally};
+use super::tracked::{SeenThread, Tally};
 use crate::symbols::{ended::Ended, store::Store};
 
 /// Not at once is a registration over: ring buffers are read one after the other, and a sample may come after the news

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use profiler_common::process::{FOLLOW_CHILDREN, Process as KernelProcess, STALE};
 
 use super::{
-    collector::{Collector, Counters, Tracked},
+    collector::Collector,
     discovery::{Look, Scope},
     monotonic_ns,
     selection::Selection,
+    tracked::{Counters, Tracked},
 };
 use crate::{
     host,
@@ -53,6 +54,7 @@ pub fn settle(
     let description = look
         .description
         .unwrap_or_else(|| host::process::describe(pid));
+    let mut has_room = true;
     let mut tracked = Tracked::new(pid, description.ppid, Arc::new(description));
     match look.found {
         Found::Python(interpreter) => match registry.layout(&interpreter.layout)? {
@@ -77,7 +79,7 @@ pub fn settle(
                 }
                 if registry.register(pid, &process).is_err() {
                     tracked.generation = 0;
-                    tracked.refused = Some(full(registry.capacity()));
+                    has_room = false;
                 }
                 if is_wanted {
                     for other in &interpreter.beside {
@@ -110,7 +112,11 @@ pub fn settle(
         // Nobody asked for it.
         return Ok(());
     }
-    collector.track(tracked);
+    if has_room {
+        collector.track(tracked);
+    } else {
+        collector.track_without_room(tracked);
+    }
     Ok(())
 }
 
