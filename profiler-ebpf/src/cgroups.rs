@@ -10,7 +10,9 @@ use profiler_common::{
 };
 
 use crate::{
-    config, filter, maps,
+    config, filter,
+    kernel_memory::read,
+    maps,
     output::{self, Wake},
 };
 
@@ -31,7 +33,7 @@ fn report(cgroup: u64, path: u64) -> Option<()> {
     // SAFETY: per-CPU memory that only this program uses, which runs with a lock of the kernel's held over
     // `path` (`TRACE_CGROUP_PATH`, Linux kernel/cgroup/cgroup-internal.h).
     let record = unsafe { &mut *record };
-    let root: u64 = filter::read(cgroup, config::CGROUP_ROOT.load())?;
+    let root: u64 = read(cgroup, config::CGROUP_ROOT.load())?;
     // SAFETY: the helper checks the address.
     let bytes = unsafe { bpf_probe_read_kernel_str_bytes(path as *const u8, &mut record.path) }
         .ok()?
@@ -39,8 +41,8 @@ fn report(cgroup: u64, path: u64) -> Option<()> {
     record.cgroup = Cgroup {
         kind: kind::CGROUP,
         padding: 0,
-        hierarchy: filter::read(root, config::ROOT_HIERARCHY.load())?,
-        level: filter::read(cgroup, config::CGROUP_LEVEL.load())?,
+        hierarchy: read(root, config::ROOT_HIERARCHY.load())?,
+        level: read(cgroup, config::CGROUP_LEVEL.load())?,
         path_bytes: bytes as u32,
         id: filter::id(cgroup)?,
     };

@@ -14,7 +14,7 @@ use profiler_common::{
 
 use crate::{
     config,
-    lifecycle::{kernel_u32, kernel_u64},
+    kernel_memory::read_or_zero,
     maps,
     output::{self, Wake},
 };
@@ -45,7 +45,7 @@ pub fn note(tid: u32, generation: u64) {
 #[raw_tracepoint(tracepoint = "sched_process_free")]
 pub fn free(ctx: RawTracePointContext) -> i32 {
     let task: u64 = ctx.arg(0);
-    let tid = kernel_u32(task, config::TASK_PID.load());
+    let tid: u32 = read_or_zero(task, config::TASK_PID.load());
     let Some(slot) = maps::ENDED.get_ptr_mut(tid & (ENDED_SLOTS - 1)) else {
         return 0;
     };
@@ -61,7 +61,7 @@ pub fn free(ctx: RawTracePointContext) -> i32 {
         padding: 0,
         tid,
         generation,
-        cpu: kernel_u64(task, config::TASK_RUNTIME.load()),
+        cpu: read_or_zero(task, config::TASK_RUNTIME.load()),
     };
     if output::send_record(&record, Wake::WhenFilling).is_err() {
         output::count(event::LIFECYCLE_LOST);

@@ -5,7 +5,7 @@
 //! the places say of a cgroup of version 2, which does not change but with the filter: most of what a filter
 //! costs is what it leaves out.
 
-use aya_ebpf::helpers::{bpf_get_current_cgroup_id, bpf_get_current_task, bpf_probe_read_kernel};
+use aya_ebpf::helpers::{bpf_get_current_cgroup_id, bpf_get_current_task};
 use profiler_common::{
     comm::Comm,
     filter::{self, Filter, Key, Matches, Probe, Subject, of, test},
@@ -13,7 +13,7 @@ use profiler_common::{
     shared::PLACE_SLOTS,
 };
 
-use crate::{config, maps};
+use crate::{config, kernel_memory::read, maps};
 
 /// Whether samples of the current thread, of this process, are wanted.
 #[inline(always)]
@@ -42,13 +42,6 @@ impl Matches for InMap {
             None => 0,
         }
     }
-}
-
-/// A field of a kernel structure.
-#[inline(always)]
-pub fn read<T>(base: u64, offset: u32) -> Option<T> {
-    // SAFETY: the helper checks the address; callers read integers.
-    unsafe { bpf_probe_read_kernel((base + u64::from(offset)) as *const T) }.ok()
 }
 
 /// The thread that the event interrupted.

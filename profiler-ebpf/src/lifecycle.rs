@@ -1,9 +1,7 @@
 //! Processes that fork, exec and end.
 
 use aya_ebpf::{
-    helpers::{
-        bpf_get_current_pid_tgid, bpf_get_current_task, bpf_ktime_get_ns, bpf_probe_read_kernel,
-    },
+    helpers::{bpf_get_current_pid_tgid, bpf_get_current_task, bpf_ktime_get_ns},
     macros::raw_tracepoint,
     programs::RawTracePointContext,
 };
@@ -14,22 +12,11 @@ use profiler_common::{
 };
 
 use crate::{
-    config, ended, maps,
+    config, ended,
+    kernel_memory::read_or_zero,
+    maps,
     output::{self, Wake},
 };
-
-/// A word of kernel memory, 0 where it cannot be read.
-#[inline(always)]
-pub fn kernel_u64(base: u64, offset: u32) -> u64 {
-    // SAFETY: the helper checks the address.
-    unsafe { bpf_probe_read_kernel((base + u64::from(offset)) as *const u64) }.unwrap_or(0)
-}
-
-#[inline(always)]
-pub fn kernel_u32(base: u64, offset: u32) -> u32 {
-    // SAFETY: the helper checks the address.
-    unsafe { bpf_probe_read_kernel((base + u64::from(offset)) as *const u32) }.unwrap_or(0)
-}
 
 #[inline(always)]
 fn report(record: &Lifecycle, wake: Wake) -> bool {
@@ -54,8 +41,8 @@ pub fn fork(ctx: RawTracePointContext) -> i32 {
         return 0;
     }
     let task: u64 = ctx.arg(1);
-    let pid = kernel_u32(task, config::TASK_PID.load());
-    if kernel_u32(task, config::TASK_TGID.load()) != pid || pid == 0 {
+    let pid: u32 = read_or_zero(task, config::TASK_PID.load());
+    if read_or_zero::<u32>(task, config::TASK_TGID.load()) != pid || pid == 0 {
         // A thread.
         return 0;
     }
@@ -152,7 +139,7 @@ pub fn exec(ctx: RawTracePointContext) -> i32 {
 #[inline(always)]
 fn current_runtime() -> u64 {
     // SAFETY: has no preconditions.
-    kernel_u64(
+    read_or_zero(
         unsafe { bpf_get_current_task() },
         config::TASK_RUNTIME.load(),
     )
@@ -169,8 +156,8 @@ pub fn exit(_ctx: RawTracePointContext) -> i32 {
     // SAFETY: has no preconditions.
     let (task, now) = unsafe { (bpf_get_current_task(), bpf_ktime_get_ns()) };
     // `do_exit` has counted this thread out of `signal->live` before it comes here (Linux kernel/exit.c).
-    let signal = kernel_u64(task, config::TASK_SIGNAL.load());
-    let live = kernel_u32(signal, config::SIGNAL_LIVE.load());
+    let signal: u64 = read_or_zero(task, config::TASK_SIGNAL.load());
+    let live: u32 = read_or_zero(signal, config::SIGNAL_LIVE.load());
     // SAFETY: a value of the map stays valid while the program runs.
     let mut record = lifecycle(kind::EXIT, pid, tid, now, unsafe { &*process });
     record.cpu = current_runtime();

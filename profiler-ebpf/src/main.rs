@@ -14,6 +14,7 @@ mod cgroups;
 mod config;
 mod ended;
 mod filter;
+mod kernel_memory;
 mod lifecycle;
 mod maps;
 mod output;

@@ -5,7 +5,7 @@ use core::arch::asm;
 use aya_ebpf::{
     helpers::{
         bpf_get_current_cgroup_id, bpf_get_current_comm, bpf_get_current_pid_tgid,
-        bpf_get_current_task, bpf_get_smp_processor_id, bpf_ktime_get_ns, bpf_probe_read_kernel,
+        bpf_get_current_task, bpf_get_smp_processor_id, bpf_ktime_get_ns,
     },
     macros::perf_event,
     programs::PerfEventContext,
@@ -23,7 +23,9 @@ use profiler_common::{
 };
 
 use crate::{
-    config, filter, maps,
+    config, filter,
+    kernel_memory::read_or_zero,
+    maps,
     output::{self, Wake},
     scratch::{Scratch, ThreadEntry},
     strangers,
@@ -211,12 +213,8 @@ pub fn sample(ctx: PerfEventContext) -> u32 {
     scratch.calls = 0;
     // SAFETY: has no preconditions.
     let task = unsafe { bpf_get_current_task() };
-    let thread_pointer = (task + u64::from(config::TASK_THREAD_POINTER.load())) as *const u64;
-    // SAFETY: the helper checks the address.
-    scratch.thread_pointer = unsafe { bpf_probe_read_kernel(thread_pointer) }.unwrap_or(0);
-    let runtime = (task + u64::from(config::TASK_RUNTIME.load())) as *const u64;
-    // SAFETY: the helper checks the address.
-    scratch.sample.runtime = unsafe { bpf_probe_read_kernel(runtime) }.unwrap_or(0);
+    scratch.thread_pointer = read_or_zero(task, config::TASK_THREAD_POINTER.load());
+    scratch.sample.runtime = read_or_zero(task, config::TASK_RUNTIME.load());
 
     if let Some(entry) = thread_entry(tid) {
         if entry.tid == tid && entry.generation == process.generation {

@@ -13,7 +13,7 @@ use profiler_common::{
 
 use crate::{
     config,
-    lifecycle::kernel_u64,
+    kernel_memory::read_or_zero,
     maps,
     output::{self, Wake},
 };
@@ -43,12 +43,12 @@ pub struct Met {
 pub fn meet(pid: u32, now: u64) {
     // SAFETY: has no preconditions.
     let task = unsafe { bpf_get_current_task() };
-    let memory = kernel_u64(task, config::TASK_MM.load());
+    let memory: u64 = read_or_zero(task, config::TASK_MM.load());
     if memory == 0 {
         // A thread of the kernel.
         return;
     }
-    let pages = kernel_u64(memory, config::MM_EXEC_VM.load());
+    let pages: u64 = read_or_zero(memory, config::MM_EXEC_VM.load());
     let who = u64::from(pid) << 40 | pages & ((1 << 40) - 1);
     let Some(met) = maps::STRANGERS.get_ptr_mut(pid & (STRANGER_SLOTS - 1)) else {
         return;
