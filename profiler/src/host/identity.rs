@@ -2,6 +2,8 @@
 
 use std::{env, ffi::CString, fs::File, io, os::unix::fs::fchown};
 
+use super::users;
+
 /// The user who called sudo.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
@@ -34,16 +36,7 @@ pub fn caller() -> Option<Caller> {
         uid,
         gid,
         name,
-        home: home(uid),
-    })
-}
-
-/// The home directory of a user from /etc/passwd (fields: name:password:uid:gid:comment:home:shell).
-fn home(uid: u32) -> Option<String> {
-    let users = std::fs::read_to_string("/etc/passwd").ok()?;
-    users.lines().find_map(|line| {
-        let fields: Vec<&str> = line.split(':').collect();
-        (fields.get(2)?.parse() == Ok(uid)).then(|| fields.get(5).map(ToString::to_string))?
+        home: users::home(uid),
     })
 }
 

@@ -6,11 +6,7 @@ use std::{
     io::Read as _,
 };
 
-use super::{
-    cgroup::most_telling,
-    labels::Labels,
-    status::{Status, user_name},
-};
+use super::{cgroup::most_telling, hierarchies, labels::Labels, status::Status, users};
 
 /// A process as /proc shows it at one moment.
 #[derive(Clone, Debug, Default)]
@@ -49,7 +45,7 @@ pub fn describe(pid: u32) -> Description {
         cgroup,
         labels: labels.unwrap_or_default(),
         container_pid: status.container_pid,
-        user: status.uid.map(user_name),
+        user: status.uid.map(users::name),
     }
 }
 
@@ -106,16 +102,12 @@ pub fn load(pid: u32) -> (bool, u64) {
     Stat::of(pid).map_or((false, 0), |stat| (stat.state == b'R', stat.ticks))
 }
 
-/// The path in the cgroup tree that tells most, and what it tells; from lines `hierarchy:controllers:path`,
-/// cgroups(7).
+/// The path in the cgroup tree that tells most, and what it tells.
 fn cgroup(pid: u32) -> Option<(String, Labels)> {
-    let text = read(pid, "cgroup", 1 << 16);
-    let text = String::from_utf8_lossy(&text);
-    let paths = text.lines().filter_map(|line| {
-        let mut fields = line.splitn(3, ':');
-        let hierarchy = fields.next()?.parse().ok()?;
-        Some((hierarchy, fields.nth(1)?))
-    });
+    let groups = hierarchies::of_process(pid);
+    let paths = groups
+        .iter()
+        .map(|group| (group.hierarchy, group.path.as_str()));
     most_telling(paths).map(|(path, labels)| (path.to_owned(), labels))
 }
 
@@ -125,19 +117,19 @@ fn cgroup(pid: u32) -> Option<(String, Labels)> {
 pub fn cpu_by_thread(pid: u32) -> Vec<(u32, u64)> {
     ids(&format!("/proc/{pid}/task"))
         .into_iter()
-        .filter_map(|tid| {
-            // The first number is the time on the CPU: Documentation/scheduler/sched-stats.rst.
-            let text = read(pid, &format!("task/{tid}/schedstat"), 256);
-            let text = String::from_utf8_lossy(&text);
-            Some((tid, text.split_ascii_whitespace().next()?.parse().ok()?))
-        })
+        .filter_map(|tid| Some((tid, cpu(pid, &format!("task/{tid}/schedstat"))?)))
         .collect()
 }
 
 /// CPU time of a process's main thread, in ns, as the scheduler accounts it; None where the process is gone.
 #[must_use]
 pub fn cpu_of_main_thread(pid: u32) -> Option<u64> {
-    let text = read(pid, "schedstat", 256);
+    cpu(pid, "schedstat")
+}
+
+/// The first number of a file `schedstat`, the time on the CPU in ns: Documentation/scheduler/sched-stats.rst.
+fn cpu(pid: u32, name: &str) -> Option<u64> {
+    let text = read(pid, name, 256);
     let text = String::from_utf8_lossy(&text);
     text.split_ascii_whitespace().next()?.parse().ok()
 }

@@ -1,11 +1,6 @@
 //! What `/proc/PID/status` tells of who a process is.
 
-use std::{
-    collections::HashMap,
-    fs::{self, File},
-    io::Read as _,
-    sync::LazyLock,
-};
+use std::{fs::File, io::Read as _};
 
 /// More than the kernel writes there, even with hundreds of groups.
 const LIMIT: u64 = 64 << 10;
@@ -51,29 +46,6 @@ impl Status {
     }
 }
 
-/// The name of a user of this host; the number where the host has no name for it.
-#[must_use]
-pub fn user_name(uid: u32) -> String {
-    static USERS: LazyLock<HashMap<u32, String>> = LazyLock::new(|| {
-        users(&String::from_utf8_lossy(
-            &fs::read("/etc/passwd").unwrap_or_default(),
-        ))
-    });
-    USERS.get(&uid).cloned().unwrap_or_else(|| uid.to_string())
-}
-
-/// Users by id, of which the first name counts (passwd(5), as getpwuid(3) reads it).
-fn users(passwd: &str) -> HashMap<u32, String> {
-    let mut users = HashMap::new();
-    for line in passwd.lines() {
-        let mut fields = line.split(':');
-        if let (Some(name), Some(Ok(uid))) = (fields.next(), fields.nth(1).map(str::parse)) {
-            users.entry(uid).or_insert_with(|| name.to_owned());
-        }
-    }
-    users
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -93,25 +65,12 @@ mod tests {
         assert_eq!(Status::parse("Name:\tx\n"), Status::default());
     }
 
-    /// Makes sure that a user is called by the first name that the host has for the number.
-    #[test]
-    fn names_of_users() {
-        let users = users(
-            "root:x:0:0:root:/root:/bin/bash\ntoor:x:0:0::/:\n+::::::\nbroken\nweb:x:33:33::/:\n",
-        );
-        assert_eq!(users[&0], "root");
-        assert_eq!(users[&33], "web");
-        assert_eq!(users.len(), 2);
-        assert_eq!(user_name(4_000_000_000), "4000000000");
-    }
-
     proptest! {
         /// Makes sure that no text makes the parsers panic.
         #[test]
         fn any_text_is_taken(text in any::<String>(), ids in "[ \t0-9-]{0,40}") {
             let _ = Status::parse(&text);
             let _ = Status::parse(&format!("Uid:{ids}\nNSpid:{ids}\n"));
-            let _ = users(&text);
         }
     }
 }

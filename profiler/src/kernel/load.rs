@@ -1,14 +1,13 @@
 //! Loading the programs, attaching them, and the maps as the rest of the profiler uses them.
 
 use std::{
-    io,
     os::fd::{AsRawFd, RawFd},
     panic, thread,
 };
 
 use aya::{
     Ebpf, EbpfLoader, VerifierLogLevel,
-    maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, ProgramArray, RingBuf},
+    maps::{Array, HashMap, Map, MapData, PerCpuArray, ProgramArray, RingBuf},
     programs::{
         PerfEvent, ProgramError, RawTracePoint,
         perf_event::{PerfEventScope, SamplePolicy},
@@ -20,6 +19,7 @@ use super::{
     Clock,
     btf::{Btf, BtfError},
     capacity::Capacity,
+    error::KernelError,
     filter::{FilterMaps, Offsets},
     perf,
     registry::Registry,
@@ -28,55 +28,6 @@ use super::{
 
 /// The object that the kernel side was compiled to; empty where the build had no eBPF toolchain.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/pyprof-ebpf.o"));
-
-/// Why the kernel side could not be set up.
-#[derive(Debug, thiserror::Error)]
-pub enum KernelError {
-    /// This build has no eBPF object in it.
-    #[error("this build has no eBPF program in it: build it with `cargo xtask build`")]
-    NoObject,
-    /// The kernel does not describe its types.
-    #[error(transparent)]
-    Btf(#[from] BtfError),
-    /// The kernel refused the object or its maps.
-    #[error("the kernel refused the eBPF maps: {}", root_cause(.0))]
-    Maps(#[from] aya::EbpfError),
-    /// A map could not be used.
-    #[error("eBPF map: {0}")]
-    Map(#[from] MapError),
-    /// The verifier refused a program.
-    #[error("the kernel refused the eBPF program `{name}`: {}", root_cause(error))]
-    Load {
-        /// The program's name.
-        name: &'static str,
-        /// What the kernel says.
-        error: ProgramError,
-    },
-    /// A program could not be attached.
-    #[error("cannot attach the eBPF program `{name}`: {}", root_cause(error))]
-    Attach {
-        /// The program's name.
-        name: &'static str,
-        /// What the kernel says.
-        error: ProgramError,
-    },
-    /// The sampling event could not be opened.
-    #[error("cannot open the sampling event on CPU {cpu}: {}", root_cause(error))]
-    Perf {
-        /// The CPU.
-        cpu: u32,
-        /// What it was to count.
-        clock: Clock,
-        /// What the kernel says.
-        error: ProgramError,
-    },
-    /// The CPUs could not be listed.
-    #[error("cannot list the online CPUs: {0}")]
-    Cpus(io::Error),
-    /// Something is not in the object that should be.
-    #[error("the eBPF object has no `{0}`")]
-    Incomplete(&'static str),
-}
 
 /// How to sample.
 #[derive(Clone, Copy, Debug)]
@@ -192,13 +143,7 @@ impl Kernel {
             None
         };
         for (name, tracepoint_name) in TRACEPOINTS {
-            let program = tracepoint(&mut programs, name)?;
-            program
-                .load()
-                .map_err(|error| KernelError::Load { name, error })?;
-            program
-                .attach(tracepoint_name)
-                .map_err(|error| KernelError::Attach { name, error })?;
+            follow(&mut programs, name, tracepoint_name)?;
         }
         let rings = RINGS[..rings as usize]
             .iter()
@@ -233,14 +178,7 @@ impl Kernel {
     /// Where the kernel refuses.
     pub fn follow_cgroups(&mut self) -> Result<(), KernelError> {
         let (name, tracepoint_name) = CGROUPS;
-        let program = tracepoint(&mut self.programs, name)?;
-        program
-            .load()
-            .map_err(|error| KernelError::Load { name, error })?;
-        program
-            .attach(tracepoint_name)
-            .map_err(|error| KernelError::Attach { name, error })?;
-        Ok(())
+        follow(&mut self.programs, name, tracepoint_name)
     }
 
     /// The filter, where there is one: until it is set nothing passes.
@@ -278,10 +216,12 @@ impl Kernel {
                 name: SAMPLE,
                 error,
             })?;
-        for (name, _) in TRACEPOINTS {
-            tracepoint(&mut self.programs, name)?
-                .unload()
-                .map_err(|error| KernelError::Attach { name, error })?;
+        for (name, _) in TRACEPOINTS.into_iter().chain([CGROUPS]) {
+            match tracepoint(&mut self.programs, name)?.unload() {
+                // Cgroups are followed where a filter waits for some.
+                Ok(()) | Err(ProgramError::NotLoaded) => {}
+                Err(error) => return Err(KernelError::Attach { name, error }),
+            }
         }
         Ok(())
     }
@@ -363,6 +303,34 @@ impl Kernel {
     }
 }
 
+/// Loads a program and attaches it to a tracepoint.
+fn follow(
+    programs: &mut Ebpf,
+    name: &'static str,
+    tracepoint_name: &str,
+) -> Result<(), KernelError> {
+    let program = tracepoint(programs, name)?;
+    program
+        .load()
+        .map_err(|error| KernelError::Load { name, error })?;
+    program
+        .attach(tracepoint_name)
+        .map_err(|error| KernelError::Attach { name, error })?;
+    Ok(())
+}
+
+/// Loads a sampling program.
+fn load_sampling<'a>(
+    programs: &'a mut Ebpf,
+    name: &'static str,
+) -> Result<&'a mut PerfEvent, KernelError> {
+    let program = perf_event(programs, name)?;
+    program
+        .load()
+        .map_err(|error| KernelError::Load { name, error })?;
+    Ok(program)
+}
+
 /// Loads the sampling programs, and attaches the first of them on every CPU.
 fn sample(
     programs: &mut Ebpf,
@@ -371,20 +339,12 @@ fn sample(
     options: &Options,
 ) -> Result<(), KernelError> {
     for (index, name) in STAGES.into_iter().enumerate() {
-        let program = perf_event(programs, name)?;
-        program
-            .load()
-            .map_err(|error| KernelError::Load { name, error })?;
-        let descriptor = program
+        let descriptor = load_sampling(programs, name)?
             .fd()
             .map_err(|error| KernelError::Load { name, error })?;
         stages.set(index as u32, descriptor, 0)?;
     }
-    let program = perf_event(programs, SAMPLE)?;
-    program.load().map_err(|error| KernelError::Load {
-        name: SAMPLE,
-        error,
-    })?;
+    let program = load_sampling(programs, SAMPLE)?;
     let clock = options.clock;
     let policy = match clock {
         // A fixed period on a fixed grid: weights are made of it.
@@ -420,20 +380,6 @@ pub const fn period_ns(rate_hz: u64) -> u64 {
     } else {
         period
     }
-}
-
-/// What is at the bottom of an error, on one line: the layers above repeat it.
-fn root_cause(error: &dyn std::error::Error) -> String {
-    let mut cause = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    cause
-        .to_string()
-        .lines()
-        .next()
-        .unwrap_or_default()
-        .to_owned()
 }
 
 /// Where fields lie in the running kernel's structures.

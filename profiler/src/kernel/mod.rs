@@ -3,6 +3,7 @@
 
 pub mod btf;
 mod capacity;
+mod error;
 pub mod event;
 pub mod filter;
 mod load;
@@ -10,5 +11,6 @@ mod perf;
 pub mod registry;
 mod statistics;
 
-pub use load::{Kernel, KernelError, Options, period_ns};
+pub use error::KernelError;
+pub use load::{Kernel, Options, period_ns};
 pub use perf::Clock;

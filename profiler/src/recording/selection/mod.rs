@@ -31,7 +31,6 @@ use crate::{
         containers::{Names, short},
         hierarchies::{Hierarchies, Place},
         labels::Labels,
-        status::user_name,
         users,
     },
     kernel::{KernelError, filter::FilterMaps},
@@ -458,7 +457,7 @@ impl Selection {
     /// What there is of a kind.
     fn names(&self, kind: Kind) -> Vec<String> {
         match kind {
-            Kind::User => self.users.iter().map(|&user| user_name(user)).collect(),
+            Kind::User => self.users.iter().map(|&user| users::name(user)).collect(),
             Kind::Comm => self.comms.iter().cloned().collect(),
             Kind::Cgroup | Kind::Container | Kind::Unit => {
                 let mut names = BTreeSet::new();
