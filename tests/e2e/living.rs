@@ -79,7 +79,7 @@ fn multiprocessing() -> Result<()> {
             let used = entry.sampled_s;
             ensure!(
                 (0.98 * end..end + 0.1).contains(&used),
-                "{used:.3} s were seen of {end:.3} s"
+                "{used:.3} s were seen of {end:.3} s: {entry:?}"
             );
             let work = own.share_under("work_in_child") * used;
             ensure!(
