@@ -72,7 +72,10 @@ const TRACEPOINTS: [(&str, &str); 4] = [
     ("exit", "sched_process_exit"),
     ("free", "sched_process_free"),
 ];
-const CGROUPS: (&str, &str) = ("cgroup_mkdir", "cgroup_mkdir");
+const CGROUPS: [(&str, &str); 2] = [
+    ("cgroup_mkdir", "cgroup_mkdir"),
+    ("cgroup_attach", "cgroup_attach_task"),
+];
 const RINGS: [&str; shared::MAX_RINGS as usize] = ["RING_0", "RING_1", "RING_2", "RING_3"];
 
 impl Kernel {
@@ -172,13 +175,15 @@ impl Kernel {
         })
     }
 
-    /// Begins to report cgroups that are made.
+    /// Begins to report cgroups that are made, and to take note of threads that are moved between cgroups.
     ///
     /// # Errors
     /// Where the kernel refuses.
     pub fn follow_cgroups(&mut self) -> Result<(), KernelError> {
-        let (name, tracepoint_name) = CGROUPS;
-        follow(&mut self.programs, name, tracepoint_name)
+        for (name, tracepoint_name) in CGROUPS {
+            follow(&mut self.programs, name, tracepoint_name)?;
+        }
+        Ok(())
     }
 
     /// The filter, where there is one: until it is set nothing passes.
@@ -216,7 +221,7 @@ impl Kernel {
                 name: SAMPLE,
                 error,
             })?;
-        for (name, _) in TRACEPOINTS.into_iter().chain([CGROUPS]) {
+        for (name, _) in TRACEPOINTS.into_iter().chain(CGROUPS) {
             match tracepoint(&mut self.programs, name)?.unload() {
                 // Cgroups are followed where a filter waits for some.
                 Ok(()) | Err(ProgramError::NotLoaded) => {}

@@ -187,6 +187,7 @@ impl Recording {
             discovery.add(running.pid());
             if let Some(selection) = &mut selection {
                 selection.name(running.pid());
+                selection.hand_over(kernel.filter())?;
             }
             launched = Some(running);
         }

@@ -130,6 +130,9 @@ impl Selection {
             users: BTreeSet::new(),
             comms: BTreeSet::new(),
         };
+        if matches!(&selection.named, Scope::These { pids, .. } if !pids.is_empty()) {
+            selection.filter.flags |= test::NAMES_PROCESSES;
+        }
         selection.learn(&names);
         selection.names_learnt = 0;
         for term in terms {
@@ -373,6 +376,8 @@ impl Selection {
     /// Adds a process that is wanted wherever it runs.
     pub fn name(&mut self, pid: u32) {
         self.named.add(pid);
+        self.filter.flags |= test::NAMES_PROCESSES;
+        self.filter_changed = true;
     }
 
     /// The flags of a process that is registered: whether it was asked for by its id.
