@@ -11,17 +11,13 @@ mod register;
 mod select;
 pub mod selection;
 pub mod tracked;
-mod wait;
+pub mod wait;
 mod weigh;
 
 use std::{
     collections::HashMap,
     ffi::OsString,
     io,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
     time::{Duration, Instant, SystemTime},
 };
 
@@ -34,6 +30,7 @@ use self::{
     names::Names,
     selection::{Selection, term::Term},
     tracked::{Counters, Notice},
+    wait::{Lives, Stop},
 };
 use crate::{
     host::{
@@ -44,8 +41,11 @@ use crate::{
     profile::model::Profile,
 };
 
-/// How long the ring buffers are left to themselves: the kernel side wakes us before one is full.
+/// How long the ring buffers are left to themselves where something waits for what is in them, and where nothing
+/// does: the kernel side wakes us before one is full, and at once for what cannot wait.
 const LOOK: Duration = Duration::from_millis(100);
+/// See [`LOOK`].
+const IDLE: Duration = Duration::from_secs(1);
 /// How long processes are looked at before the ring buffers are looked at again, which must not fill.
 const SLICE: Duration = Duration::from_millis(20);
 /// How long the end of a recording waits for names of containers that nobody has told yet.
@@ -126,6 +126,10 @@ pub struct Recording {
     containers: Containers,
     /// So many of the collector's processes have shown their containers.
     containers_met_of: usize,
+    /// The processes with whose ends the recording may end.
+    lives: Lives,
+    /// Whether what arrived last told of processes that came, went or changed: more of that may come.
+    has_news: bool,
 }
 
 /// What a recording amounts to.
@@ -202,6 +206,11 @@ impl Recording {
             news_lost: 0,
             containers: Containers::new(containers::endpoints()),
             containers_met_of: 0,
+            lives: match &options.scope {
+                Scope::All => Lives::default(),
+                Scope::These { pids, .. } => Lives::of(pids),
+            },
+            has_news: true,
             kernel,
             options,
         })
@@ -279,14 +288,15 @@ impl Recording {
             && !self.discovery.has_pending()
     }
 
-    /// Records until the time is up, `stop` is set, or nothing is left to profile; shows progress several
-    /// times a second.
+    /// Records until the time is up, the order to stop is given, or nothing is left to profile. Calls `progress` each
+    /// time that it has looked; where `refresh` is given, that often at least.
     ///
     /// # Errors
     /// Where a map cannot be written.
     pub fn run(
         &mut self,
-        stop: &Arc<AtomicBool>,
+        stop: &Stop,
+        refresh: Option<Duration>,
         mut progress: impl FnMut(&Self),
     ) -> Result<(), KernelError> {
         let descriptors = self.kernel.descriptors();
@@ -296,15 +306,40 @@ impl Recording {
                 .options
                 .duration
                 .map(|duration| duration.saturating_sub(elapsed));
-            if stop.load(Ordering::Relaxed) || rest == Some(Duration::ZERO) || self.is_over() {
+            if stop.is_given() || rest == Some(Duration::ZERO) || self.is_over() {
                 return Ok(());
             }
-            let timeout = LOOK.min(self.discovery.wait()).min(rest.unwrap_or(LOOK));
-            wait::for_input(&descriptors, timeout);
+            let timeout = [
+                Some(self.patience()),
+                Some(self.discovery.wait()),
+                rest,
+                refresh,
+            ]
+            .into_iter()
+            .flatten()
+            .min()
+            .unwrap_or(LOOK);
+            wait::for_input(&descriptors, &mut self.lives, stop, timeout);
             self.drain()?;
             self.look()?;
             self.meet_containers();
             progress(self);
+        }
+    }
+
+    /// How long the ring buffers may be left to themselves.
+    fn patience(&self) -> Duration {
+        // Of children, whose ends end the recording too, only the ring buffers and /proc tell.
+        let has_ends_to_wait_for = self.options.scope != Scope::All && self.lives.is_empty();
+        // Names of threads, as those of containers, are gone with whoever has them.
+        if self.has_news
+            || has_ends_to_wait_for
+            || self.options.thread_names
+            || self.containers.has_questions()
+        {
+            LOOK
+        } else {
+            IDLE
         }
     }
 
@@ -343,8 +378,11 @@ impl Recording {
     fn drain(&mut self) -> Result<(), KernelError> {
         let (collector, discovery) = (&mut self.collector, &mut self.discovery);
         let mut before = collector.processes.len();
+        let mut has_news = false;
         self.kernel.drain(|record| {
-            match collector.take(record) {
+            let notice = collector.take(record);
+            has_news |= notice.is_some() || collector.processes.len() != before;
+            match notice {
                 Some(Notice::Exec { pid, cpu }) => discovery.execed(pid, cpu),
                 Some(Notice::Ended(pid, time)) => discovery.ended(pid, time),
                 Some(Notice::Stranger(pid, time)) => discovery.met(pid, time),
@@ -356,6 +394,7 @@ impl Recording {
             }
             before = collector.processes.len();
         });
+        self.has_news = has_news;
         self.collector.tidy();
         self.select()?;
         if self.options.thread_names {
