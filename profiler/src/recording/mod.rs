@@ -377,25 +377,22 @@ impl Recording {
     /// Takes in what has arrived.
     fn drain(&mut self) -> Result<(), KernelError> {
         let (collector, discovery) = (&mut self.collector, &mut self.discovery);
-        let mut before = collector.processes.len();
+        // The news first: what has ended by now has sent its samples before.
         let mut has_news = false;
-        self.kernel.drain(|record| {
-            let notice = collector.take(record);
-            has_news |= notice.is_some() || collector.processes.len() != before;
-            match notice {
-                Some(Notice::Exec { pid, cpu }) => discovery.execed(pid, cpu),
-                Some(Notice::Ended(pid, time)) => discovery.ended(pid, time),
-                Some(Notice::Stranger(pid, time)) => discovery.met(pid, time),
-                Some(Notice::Stateless(pid)) => discovery.doubt(pid),
-                None => {}
-            }
-            for forked in &collector.processes[before..] {
-                discovery.forked(forked.pid, forked.generation);
-            }
-            before = collector.processes.len();
+        self.kernel.news(|record| {
+            has_news = true;
+            take(collector, discovery, record);
+        });
+        let ends = collector.ends();
+        self.kernel
+            .samples(|record| take(collector, discovery, record));
+        // And once more: what has sent samples by now was forked before.
+        self.kernel.news(|record| {
+            has_news = true;
+            take(collector, discovery, record);
         });
         self.has_news = has_news;
-        self.collector.tidy();
+        collector.tidy(ends);
         self.select()?;
         if self.options.thread_names {
             self.names.ask(&mut self.collector);
@@ -470,6 +467,21 @@ impl Recording {
             launched: self.launched,
             selection: self.selection,
         })
+    }
+}
+
+/// Takes in a record.
+fn take(collector: &mut Collector, discovery: &mut Discovery, record: &[u8]) {
+    let before = collector.processes.len();
+    match collector.take(record) {
+        Some(Notice::Exec { pid, cpu }) => discovery.execed(pid, cpu),
+        Some(Notice::Ended(pid, time)) => discovery.ended(pid, time),
+        Some(Notice::Stranger(pid, time)) => discovery.met(pid, time),
+        Some(Notice::Stateless(pid)) => discovery.doubt(pid),
+        None => {}
+    }
+    for forked in &collector.processes[before..] {
+        discovery.forked(forked.pid, forked.generation);
     }
 }
 
