@@ -152,6 +152,9 @@ pub fn run(config: Config, words: &[OsString]) -> Result<Option<ExitStatus>, Fai
             ));
         }
     }
+    if config.verbose > 0 && recording.is_bound() {
+        say("sampling is bound to the cgroup");
+    }
     recording.discover()?;
     if config.command.is_empty() && recording.has_nothing_to_wait_for() {
         return Err(nothing_found(&recording, &config.scope));

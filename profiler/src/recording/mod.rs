@@ -36,6 +36,7 @@ use crate::{
     host::{
         self,
         containers::{self, Containers},
+        switches::Switches,
     },
     kernel::{self, Clock, Kernel, KernelError, registry::Registry},
     profile::model::Profile,
@@ -128,6 +129,8 @@ pub struct Recording {
     containers_met_of: usize,
     /// The processes with whose ends the recording may end.
     lives: Lives,
+    /// The id of the cgroup that sampling is bound to.
+    bound_to: Option<u64>,
     /// Whether what arrived last told of processes that came, went or changed: more of that may come.
     has_news: bool,
 }
@@ -149,6 +152,8 @@ impl Recording {
     /// # Errors
     /// Where the kernel refuses, or the command cannot be launched.
     pub fn begin(mut options: Options, command: &[OsString]) -> Result<Self, Error> {
+        let is_filtered = !options.terms.is_empty();
+        let switches = is_filtered.then(Switches::now).flatten();
         let mut selection = select::selection(&options)?;
         let mut kernel = Kernel::load(kernel::Options {
             clock: options.clock,
@@ -173,7 +178,12 @@ impl Recording {
         let mut collector = Collector::new(kernel::period_ns(options.rate_hz), full);
         // While the verifier is at work, processes are looked at, the busiest first.
         let mut outcome = Ok(());
-        kernel.sample(|registry| {
+        let bound_to = selection.as_ref().and_then(|selection| {
+            let firings = (options.rate_hz, kernel.cpus());
+            select::bound_to(selection, firings, switches.as_ref())
+        });
+        let cgroup = bound_to.as_ref().map(|(_, directory)| directory);
+        kernel.sample(cgroup, |registry| {
             let sight = (&options.scope, selection.as_mut());
             outcome = look(registry, &mut discovery, &mut collector, sight);
             outcome.is_ok() && discovery.is_behind()
@@ -211,6 +221,7 @@ impl Recording {
                 Scope::These { pids, .. } => Lives::of(pids),
             },
             has_news: true,
+            bound_to: bound_to.filter(|_| kernel.is_bound()).map(|(id, _)| id),
             kernel,
             options,
         })
@@ -248,6 +259,12 @@ impl Recording {
         }
         self.containers_met_of = processes.len();
         self.containers.look();
+    }
+
+    /// Whether the sampling clock runs in one cgroup alone.
+    #[must_use]
+    pub const fn is_bound(&self) -> bool {
+        self.bound_to.is_some()
     }
 
     /// How many instructions the verifier followed, by program.
