@@ -30,6 +30,8 @@ pub mod test {
     pub const NEEDS_COMM: u32 = 1 << 5;
     /// There are places of version 1.
     pub const LOOKS_AT_V1: u32 = 1 << 6;
+    /// Some process was asked for by its id: for it, it does not matter where it runs.
+    pub const NAMES_PROCESSES: u32 = 1 << 7;
 }
 
 /// What a match says: bits.
@@ -201,13 +203,39 @@ pub fn passes(filter: &Filter, matches: &impl Matches, subject: &impl Subject) -
     }
     let found = match subject.recall(filter) {
         Some(found) => found,
-        None => {
-            let found = place(filter, matches, subject, excludes);
-            subject.remember(filter, found);
-            found
-        }
+        None => find(filter, matches, subject),
     };
     is_fine(found, needs_place)
+}
+
+/// Whether the place of a thread may be enough to leave it out, whichever process it is of. Where it takes a look at
+/// hierarchies of version 1, of which nothing is remembered, it is better to look at the process first.
+#[inline(always)]
+#[must_use]
+pub const fn decides_by_place(flags: u32) -> bool {
+    flags & test::LOOKS_AT_V1 == 0
+        && (must_be_in_place(flags) || flags & test::EXCLUDES_PLACES != 0)
+}
+
+/// Whether a thread is left out whichever process it is of, by what the places say of its cgroup.
+#[inline(always)]
+#[must_use]
+pub const fn is_out_of_place(flags: u32, found: u32) -> bool {
+    !is_fine(found, must_be_in_place(flags))
+}
+
+#[inline(always)]
+const fn must_be_in_place(flags: u32) -> bool {
+    flags & test::NEEDS_PLACE != 0 && flags & test::NAMES_PROCESSES == 0
+}
+
+/// Finds out what the places say that a thread is in, and keeps it.
+#[inline(always)]
+pub fn find(filter: &Filter, matches: &impl Matches, subject: &impl Subject) -> u32 {
+    let excludes = filter.flags & test::EXCLUDES_PLACES != 0;
+    let found = place(filter, matches, subject, excludes);
+    subject.remember(filter, found);
+    found
 }
 
 /// What the places say that a thread is in.

@@ -210,6 +210,17 @@ proptest! {
                 let expected = wanted.wants(thread);
                 prop_assert_eq!(passes(&filter, &matches, thread), expected);
                 prop_assert_eq!(passes(&filter, &matches, &Remembering(thread, &known)), expected);
+                let mut flags = filter.flags;
+                if threads.iter().any(|thread| thread.named) {
+                    flags |= test::NAMES_PROCESSES;
+                }
+                if decides_by_place(flags) {
+                    let is_out = is_out_of_place(flags, find(&filter, &matches, thread));
+                    prop_assert!(!is_out || !expected);
+                    if wanted.users.is_empty() && wanted.comms.is_empty() && !thread.named {
+                        prop_assert!(is_out || flags & test::NAMES_PROCESSES != 0 || expected);
+                    }
+                }
             }
             // What was remembered is forgotten once the filter is another.
             wanted.places.push(added);

@@ -173,6 +173,9 @@ fn capture_one(scratch: &mut Scratch, layout: &Layout, buffer: &mut Capture, ind
         code.table_sent = table;
         code.missing &= !missing::TABLE;
     }
+    if code.missing != 0 {
+        scratch.unread = 1;
+    }
     let bytes = at as u64 + u64::from(smaller(code.table_sent, INLINE_TABLE as u32));
     let record = core::ptr::from_ref(code).cast::<u8>();
     let header = size_of::<Code>() as u64;
@@ -274,6 +277,7 @@ pub extern "C" fn send_piece() -> u32 {
     .is_err()
     {
         // User space sees that bytes are missing.
+        scratch.unread = 1;
         return turn::MORE;
     }
     buffer.piece = Piece {

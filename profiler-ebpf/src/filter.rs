@@ -30,6 +30,60 @@ pub fn wants(process: &Process) -> bool {
     filter::passes(filter, &InMap, &current)
 }
 
+/// What can be said of the current thread by the place that it is in.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Sight {
+    /// It is left out, whichever process it is of.
+    Out,
+    /// It may be wanted.
+    In,
+    /// The filter does not go by places alone.
+    Unknown,
+}
+
+/// Looks at where the current thread is, before anything is known of its process. On a busy host most firings end
+/// here, each with caches that others have used: what this touches is what they cost.
+#[inline(always)]
+pub fn sight() -> Sight {
+    let Some(filter) = maps::FILTER.get(0) else {
+        return Sight::Unknown;
+    };
+    if !filter::decides_by_place(filter.flags) {
+        return Sight::Unknown;
+    }
+    if filter::is_out_of_place(filter.flags, found(filter)) {
+        Sight::Out
+    } else {
+        Sight::In
+    }
+}
+
+/// What the places say of the current cgroup, from memory if possible.
+#[inline(always)]
+fn found(filter: &Filter) -> u32 {
+    if let Some((known, cgroup)) = known(filter)
+        && known.cgroup == cgroup
+        && known.state == filter.state
+    {
+        known.found
+    } else {
+        find_place()
+    }
+}
+
+/// Finds out what the places say of the current cgroup. A global function, which the verifier looks at once, and
+/// which keeps the sampling program small: see [`crate::sample::look_at_threads`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn find_place() -> u32 {
+    let Some(filter) = maps::FILTER.get(0) else {
+        return 0;
+    };
+    // SAFETY: has no preconditions.
+    let task = unsafe { bpf_get_current_task() };
+    filter::find(filter, &InMap, &Current { task, flags: 0 })
+}
+
 /// The map of places and users.
 struct InMap;
 
@@ -95,12 +149,7 @@ impl Subject for Current {
 
     #[inline(always)]
     fn recall(&self, filter: &Filter) -> Option<u32> {
-        let (known, cgroup) = known(filter)?;
-        if known.cgroup == cgroup && known.state == filter.state {
-            Some(known.found)
-        } else {
-            None
-        }
+        Some(found(filter))
     }
 
     #[inline(always)]

@@ -17,6 +17,7 @@ mod filter;
 mod kernel_memory;
 mod lifecycle;
 mod maps;
+mod moves;
 mod output;
 mod publish;
 mod sample;

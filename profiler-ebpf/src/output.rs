@@ -16,7 +16,7 @@ pub struct Full;
 /// When user space is to be woken.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Wake {
-    /// Once the buffer fills: user space also looks by itself several times a second.
+    /// Once the buffer fills: user space also looks by itself, at least once a second.
     WhenFilling,
     /// At once.
     Now,

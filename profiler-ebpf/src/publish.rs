@@ -55,6 +55,7 @@ pub fn publish(ctx: PerfEventContext) -> u32 {
     scratch.missing_count.set(0);
     scratch.missing_next.set(0);
     scratch.incomplete = 0;
+    scratch.unread = 0;
     scratch.pieces.sent = [0; 3];
     scratch.pieces.bytes = [0; 3];
     for turn in 0..(LEAF_FRAMES + ROOT_FRAMES) as u32 / FRAMES_PER_TURN {
@@ -147,8 +148,14 @@ pub fn finish(ctx: PerfEventContext) -> u32 {
     let limit = (LEAF_FRAMES + ROOT_FRAMES) as u64;
     let frames = if frames > limit { limit } else { frames };
     let data = (&raw const scratch.stack).cast::<u8>();
+    // User space reads what is missing from the process, for as long as it lives and the function does.
+    let wake = if scratch.incomplete | scratch.unread == 0 {
+        Wake::WhenFilling
+    } else {
+        Wake::Now
+    };
     // SAFETY: the frames lie right behind the header in the scratch memory, `limit` of them.
-    if unsafe { output::send(data, header + frames * frame, Wake::WhenFilling) }.is_err() {
+    if unsafe { output::send(data, header + frames * frame, wake) }.is_err() {
         end(Outcome::StackRingBufferFull);
         return 0;
     }

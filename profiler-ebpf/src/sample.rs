@@ -23,7 +23,8 @@ use profiler_common::{
 };
 
 use crate::{
-    config, filter,
+    config,
+    filter::{self, Sight},
     kernel_memory::read_or_zero,
     maps,
     output::{self, Wake},
@@ -73,7 +74,7 @@ pub fn current_process() -> Option<*mut Process> {
 /// Written out, since the target has no atomic operations in `core`, and the instruction that every
 /// kernel knows is the one that does not return the old value.
 #[inline(always)]
-fn increment(counter: *mut u64) {
+pub fn increment(counter: *mut u64) {
     // SAFETY: callers pass pointers to aligned words of map values.
     unsafe {
         asm!("lock *(u64 *)({counter} + 0) += {one}", counter = in(reg) counter, one = in(reg) 1u64)
@@ -154,9 +155,22 @@ fn periods(now: u64) -> u32 {
 /// Fires on each period of the sampling event, on every CPU.
 #[perf_event]
 pub fn sample(ctx: PerfEventContext) -> u32 {
+    let sight = if config::FILTERED.load() != 0 {
+        filter::sight()
+    } else {
+        Sight::Unknown
+    };
+    if sight == Sight::Out {
+        return 0;
+    }
     // SAFETY: has no preconditions.
     let now = unsafe { bpf_ktime_get_ns() };
-    let periods = periods(now);
+    let periods = if sight == Sight::In {
+        // What comes between two firings in such places is not kept count of.
+        1
+    } else {
+        periods(now)
+    };
     let ids = bpf_get_current_pid_tgid();
     let (pid, tid) = ((ids >> 32) as u32, ids as u32);
     if tid == 0 {

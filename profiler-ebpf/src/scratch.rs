@@ -73,8 +73,8 @@ pub struct Scratch {
     pub missing_next: InMemory,
     /// Whether some code object could not be sent: then the stack does not count as sent.
     pub incomplete: u32,
-    /// Explicit padding.
-    pub padding: u32,
+    /// Whether some part of a code object could not be read: user space may still read it while the process lives.
+    pub unread: u32,
     /// What of a code object is still to be sent in pieces.
     pub pieces: Pieces,
     /// The header of the stack's record; the frames follow it, so that it is sent as it lies.

@@ -185,6 +185,79 @@ fn cgroups_above_and_below() -> Result<()> {
     failures.finish()
 }
 
+/// Makes sure that a cgroup that shares its CPUs with a busy neighbour has the CPU time that the kernel accounts to it,
+/// bursts shorter than the sampling period and what is made below it meanwhile included, and that nothing of the
+/// neighbour is seen, with the sampling event bound to the cgroup: as it is unless version 1 has the controller.
+#[test]
+fn beside_a_busy_neighbour() -> Result<()> {
+    let (Some(_turn), Some(root)) = (Turn::take(), version_2()) else {
+        return Ok(());
+    };
+    let interpreter = of_host()?;
+    let cgroup = Cgroup::new(&root, "/pyprof-test/wanted")?;
+    let neighbour = Cgroup::new(&root, "/pyprof-test/neighbour")?;
+    let steady = busy_in(&interpreter, &cgroup)?;
+    let bursts = Target::start::<&str>(&interpreter, "bursts.py", [])?;
+    cgroup.add(bursts.pid())?;
+    let _neighbours = [
+        busy_in(&interpreter, &neighbour)?,
+        busy_in(&interpreter, &neighbour)?,
+    ];
+    let directory = cgroup.directory();
+    let recorder = Recorder::reading(&[0], move |_| cgroups::cpu_s(&directory).ok());
+    let mut running = Profiler::new()
+        .args(["-v", "--cgroup", &cgroup.path])
+        .sampling(RATE_HZ, "5s")
+        .start()?;
+    running.until_sampling()?;
+    let late = Cgroup::new(&root, "/pyprof-test/wanted/late")?;
+    let newcomer = busy_in(&interpreter, &late)?;
+    let run = running.wait()?.succeeded()?;
+    ensure!(
+        run.stderr.contains("bound to the cgroup") || cgroups::root(Some("perf_event")).is_some(),
+        "{}",
+        run.stderr
+    );
+    let inside = [&steady, &bursts, &newcomer];
+    holds_only(&run, &inside.map(Target::pid))?;
+    let stats = run.stats()?;
+    let kernel = recorder
+        .finish()?
+        .between(0, stats.started, stats.ended())?;
+    let samples = sampled_s(stats, &inside)?;
+    println!("samples {samples:.3} s, kernel {kernel:.3} s");
+    ensure!(
+        is_within(samples, kernel, CPU_TOLERANCE),
+        "samples {samples:.3} s, kernel {kernel:.3} s"
+    );
+    Ok(())
+}
+
+/// Makes sure that a cgroup which is removed while it is sampled, and made anew under its path, is sampled again.
+#[test]
+fn a_cgroup_that_is_made_anew() -> Result<()> {
+    let (Some(_turn), Some(root)) = (Turn::take(), version_2()) else {
+        return Ok(());
+    };
+    let interpreter = of_host()?;
+    let path = "/pyprof-test/again";
+    let first = Cgroup::new(&root, path)?;
+    let before = busy_in(&interpreter, &first)?;
+    let mut running = Profiler::new()
+        .args(["--cgroup", path, "-r", &RATE_HZ.to_string()])
+        .start()?;
+    running.until_sampling()?;
+    thread::sleep(Duration::from_millis(300));
+    let pid = before.pid();
+    drop((before, first));
+    let second = Cgroup::new(&root, path)?;
+    let after = busy_in(&interpreter, &second)?;
+    thread::sleep(Duration::from_millis(500));
+    running.signal(libc::SIGINT)?;
+    let run = running.wait()?.succeeded()?;
+    holds_only(&run, &[pid, after.pid()])
+}
+
 /// Makes sure that cgroups of a version 1 controller are known, by their directory and as /proc shows them.
 #[test]
 fn version_1_controllers() -> Result<()> {

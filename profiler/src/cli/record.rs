@@ -3,14 +3,12 @@
 use std::{
     ffi::OsString,
     io::{self, IsTerminal, Write, stderr},
+    os::unix::net::UnixStream,
     process::ExitStatus,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
 };
 
-use signal_hook::{consts::signal, flag};
+use signal_hook::{consts::signal, flag, low_level::pipe};
 
 use super::{
     config::Config,
@@ -22,7 +20,7 @@ use crate::{
     kernel::{Clock, KernelError},
     output::{self, summary},
     profile::model::Profile,
-    recording::{self, Recording, command::Launched, discovery::Scope, selection},
+    recording::{self, Recording, command::Launched, discovery::Scope, selection, wait::Stop},
     ui::progress,
 };
 
@@ -130,8 +128,8 @@ pub fn run(config: Config, words: &[OsString]) -> Result<Option<ExitStatus>, Fai
         .as_deref()
         .map(|path| Destination::open(Some(path)))
         .transpose()?;
-    let stop =
-        stop_flag().map_err(|error| Failure::Failed(format!("cannot handle signals: {error}")))?;
+    let stop = stop_on_signals()
+        .map_err(|error| Failure::Failed(format!("cannot handle signals: {error}")))?;
 
     let options = recording::Options {
         scope: config.scope.clone(),
@@ -154,6 +152,9 @@ pub fn run(config: Config, words: &[OsString]) -> Result<Option<ExitStatus>, Fai
             ));
         }
     }
+    if config.verbose > 0 && recording.is_bound() {
+        say("sampling is bound to the cgroup");
+    }
     recording.discover()?;
     if config.command.is_empty() && recording.has_nothing_to_wait_for() {
         return Err(nothing_found(&recording, &config.scope));
@@ -169,7 +170,9 @@ pub fn run(config: Config, words: &[OsString]) -> Result<Option<ExitStatus>, Fai
         say("no Python process runs yet: waiting for one");
     }
     let mut line = progress::Line::new(!config.quiet, config.duration);
-    let outcome = recording.run(&stop, |recording| line.show(|| recording.progress()));
+    let outcome = recording.run(&stop, line.refresh(), |recording| {
+        line.show(|| recording.progress())
+    });
     line.clear();
     outcome?;
     let mut recorded = recording.finish()?;
@@ -196,7 +199,7 @@ pub fn run(config: Config, words: &[OsString]) -> Result<Option<ExitStatus>, Fai
         );
     }
     // From now on the first signal ends this program.
-    stop.store(true, Ordering::Relaxed);
+    stop.flag.store(true, Ordering::Relaxed);
     if is_watched && recorded.launched.as_mut().is_some_and(Launched::is_running) {
         say("waiting for the command to end");
     }
@@ -250,15 +253,17 @@ fn columns() -> usize {
     }
 }
 
-/// A flag that SIGINT and SIGTERM set; the second of them ends the program at once.
-fn stop_flag() -> io::Result<Arc<AtomicBool>> {
-    let stop = Arc::new(AtomicBool::new(false));
+/// SIGINT and SIGTERM give the order to stop; the second of them ends the program at once.
+fn stop_on_signals() -> io::Result<Stop> {
+    let (wakes, signals) = UnixStream::pair()?;
+    let flag = Arc::default();
     for signal in [signal::SIGINT, signal::SIGTERM] {
-        // In this order: the first signal finds the flag unset, passes, and sets it.
-        flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&stop))?;
-        flag::register(signal, Arc::clone(&stop))?;
+        // In this order: the first signal finds the flag unset, passes, sets it, and wakes whoever waits.
+        flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&flag))?;
+        flag::register(signal, Arc::clone(&flag))?;
+        pipe::register(signal, signals.try_clone()?)?;
     }
-    Ok(stop)
+    Ok(Stop { flag, wakes })
 }
 
 fn refused(denied: &permission::Denied, words: &[OsString]) -> Failure {

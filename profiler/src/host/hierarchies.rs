@@ -145,14 +145,31 @@ impl Hierarchy {
     /// The cgroup at a path from the root.
     #[must_use]
     pub fn at(&self, path: &str) -> Option<Place> {
-        self.mounts.iter().find_map(|(point, root)| {
-            let below = Path::new(path).strip_prefix(root).ok()?;
-            let found = fs::metadata(point.join(below)).ok()?;
+        self.directories(path).find_map(|directory| {
+            let found = fs::metadata(directory).ok()?;
             found.is_dir().then(|| Place {
                 path: path.to_owned(),
                 level: level(path),
                 id: found.ino(),
             })
+        })
+    }
+
+    /// The directory of the cgroup at a path from the root, where it has this id.
+    #[must_use]
+    pub fn open(&self, path: &str, id: u64) -> Option<fs::File> {
+        self.directories(path).find_map(|directory| {
+            let file = fs::File::open(directory).ok()?;
+            let found = file.metadata().ok()?;
+            (found.is_dir() && found.ino() == id).then_some(file)
+        })
+    }
+
+    /// Where a cgroup may be seen.
+    fn directories(&self, path: &str) -> impl Iterator<Item = PathBuf> {
+        self.mounts.iter().filter_map(move |(point, root)| {
+            let below = Path::new(path).strip_prefix(root).ok()?;
+            Some(point.join(below))
         })
     }
 
@@ -365,6 +382,8 @@ mod tests {
         assert_eq!(job.level, 2);
         assert_eq!(job.id, fs::metadata(root.join("4/job")).unwrap().ino());
         assert_eq!(memory.at("/job"), None);
+        assert!(memory.open("/outer/job", job.id).is_some());
+        assert!(memory.open("/outer/job", job.id + 1).is_none());
         let mut seen = Vec::new();
         trees.numbered(0).unwrap().walk(|place| {
             assert_eq!(

@@ -9,4 +9,5 @@ pub mod memory;
 pub mod permission;
 pub mod process;
 pub mod status;
+pub mod switches;
 pub mod users;

@@ -1,7 +1,8 @@
 //! Loading the programs, attaching them, and the maps as the rest of the profiler uses them.
 
 use std::{
-    os::fd::{AsRawFd, RawFd},
+    fs::File,
+    os::fd::{AsFd, AsRawFd, RawFd},
     panic, thread,
 };
 
@@ -21,7 +22,7 @@ use super::{
     capacity::Capacity,
     error::KernelError,
     filter::{FilterMaps, Offsets},
-    perf,
+    perf::{self, Bound},
     registry::Registry,
     statistics::{RunTime, RunTimeStatistics},
 };
@@ -51,6 +52,8 @@ pub struct Options {
 /// The programs, loaded, and their maps.
 pub struct Kernel {
     programs: Ebpf,
+    /// The sampling events, where they are bound to a cgroup. aya has the others.
+    bound: Option<Bound>,
     registry: Registry,
     rings: Vec<RingBuf<MapData>>,
     news: RingBuf<MapData>,
@@ -73,7 +76,10 @@ const TRACEPOINTS: [(&str, &str); 4] = [
     ("exit", "sched_process_exit"),
     ("free", "sched_process_free"),
 ];
-const CGROUPS: (&str, &str) = ("cgroup_mkdir", "cgroup_mkdir");
+const CGROUPS: [(&str, &str); 2] = [
+    ("cgroup_mkdir", "cgroup_mkdir"),
+    ("cgroup_attach", "cgroup_attach_task"),
+];
 const RINGS: [&str; shared::MAX_RINGS as usize] = ["RING_0", "RING_1", "RING_2", "RING_3"];
 
 impl Kernel {
@@ -169,18 +175,21 @@ impl Kernel {
             #[cfg(feature = "diagnostics")]
             log: aya_log::EbpfLogger::init(&mut programs).ok(),
             programs,
+            bound: None,
             cpus,
             options,
         })
     }
 
-    /// Begins to report cgroups that are made.
+    /// Begins to report cgroups that are made, and to take note of threads that are moved between cgroups.
     ///
     /// # Errors
     /// Where the kernel refuses.
     pub fn follow_cgroups(&mut self) -> Result<(), KernelError> {
-        let (name, tracepoint_name) = CGROUPS;
-        follow(&mut self.programs, name, tracepoint_name)
+        for (name, tracepoint_name) in CGROUPS {
+            follow(&mut self.programs, name, tracepoint_name)?;
+        }
+        Ok(())
     }
 
     /// The filter, where there is one: until it is set nothing passes.
@@ -188,22 +197,49 @@ impl Kernel {
         &mut self.filter
     }
 
-    /// Begins to sample on every CPU. The kernel takes its time to verify the programs: `meanwhile` is called
+    /// Begins to sample on every CPU; where a cgroup of version 2 is given, by its directory, in it and those below it
+    /// alone if the kernel lets us, else everywhere. The kernel takes its time to verify the programs: `meanwhile` is called
     /// again and again until that is done, or it says that it has nothing more to do.
     ///
     /// # Errors
     /// Where the kernel refuses a program, or the sampling event cannot be opened.
     pub fn sample(
         &mut self,
+        cgroup: Option<&File>,
         mut meanwhile: impl FnMut(&mut Registry) -> bool,
     ) -> Result<(), KernelError> {
         let (programs, stages) = (&mut self.programs, &mut self.stages);
         let (cpus, options) = (&self.cpus, &self.options);
-        thread::scope(|scope| {
-            let loading = scope.spawn(|| sample(programs, stages, cpus, options));
+        self.bound = thread::scope(|scope| {
+            let loading = scope.spawn(|| {
+                load(programs, stages)?;
+                let bound = cgroup.and_then(|cgroup| sample_in(cgroup, programs, cpus, options));
+                if bound.is_none() {
+                    sample(programs, cpus, options)?;
+                }
+                Ok::<_, KernelError>(bound)
+            });
             while !loading.is_finished() && meanwhile(&mut self.registry) {}
             joined(loading)
-        })
+        })?;
+        Ok(())
+    }
+
+    /// Whether only threads in one cgroup, and in those below it, are sampled.
+    #[must_use]
+    pub const fn is_bound(&self) -> bool {
+        self.bound.is_some()
+    }
+
+    /// Samples everywhere, where it did so in one cgroup only.
+    ///
+    /// # Errors
+    /// Where the sampling event cannot be opened.
+    pub fn sample_everywhere(&mut self) -> Result<(), KernelError> {
+        if self.bound.take().is_some() {
+            sample(&mut self.programs, &self.cpus, &self.options)?;
+        }
+        Ok(())
     }
 
     /// Stops sampling and following; what is in the ring buffers can still be read.
@@ -211,6 +247,7 @@ impl Kernel {
     /// # Errors
     /// Where a program cannot be unloaded.
     pub fn stop(&mut self) -> Result<(), KernelError> {
+        self.bound = None;
         // Run times are gone with the programs: they are read before.
         perf_event(&mut self.programs, SAMPLE)?
             .unload()
@@ -218,7 +255,7 @@ impl Kernel {
                 name: SAMPLE,
                 error,
             })?;
-        for (name, _) in TRACEPOINTS.into_iter().chain([CGROUPS]) {
+        for (name, _) in TRACEPOINTS.into_iter().chain(CGROUPS) {
             match tracepoint(&mut self.programs, name)?.unload() {
                 // Cgroups are followed where a filter waits for some.
                 Ok(()) | Err(ProgramError::NotLoaded) => {}
@@ -340,20 +377,31 @@ fn load_sampling<'a>(
     Ok(program)
 }
 
-/// Loads the sampling programs, and attaches the first of them on every CPU.
-fn sample(
-    programs: &mut Ebpf,
-    stages: &mut ProgramArray<MapData>,
-    cpus: &[u32],
-    options: &Options,
-) -> Result<(), KernelError> {
+/// Loads the sampling programs.
+fn load(programs: &mut Ebpf, stages: &mut ProgramArray<MapData>) -> Result<(), KernelError> {
     for (index, name) in STAGES.into_iter().enumerate() {
         let descriptor = load_sampling(programs, name)?
             .fd()
             .map_err(|error| KernelError::Load { name, error })?;
         stages.set(index as u32, descriptor, 0)?;
     }
-    let program = load_sampling(programs, SAMPLE)?;
+    load_sampling(programs, SAMPLE)?;
+    Ok(())
+}
+
+/// Runs the first of them on every CPU while threads of a cgroup are there; None where that cannot be.
+fn sample_in(cgroup: &File, programs: &mut Ebpf, cpus: &[u32], options: &Options) -> Option<Bound> {
+    if options.clock != Clock::CpuClock {
+        return None;
+    }
+    let program = perf_event(programs, SAMPLE).ok()?.fd().ok()?;
+    let period = period_ns(options.rate_hz);
+    Bound::open(cgroup.as_fd(), cpus, period, program.as_fd()).ok()
+}
+
+/// Attaches the first of them on every CPU.
+fn sample(programs: &mut Ebpf, cpus: &[u32], options: &Options) -> Result<(), KernelError> {
+    let program = perf_event(programs, SAMPLE)?;
     let clock = options.clock;
     let policy = match clock {
         // A fixed period on a fixed grid: weights are made of it.

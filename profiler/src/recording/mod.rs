@@ -11,17 +11,13 @@ mod register;
 mod select;
 pub mod selection;
 pub mod tracked;
-mod wait;
+pub mod wait;
 mod weigh;
 
 use std::{
     collections::HashMap,
     ffi::OsString,
     io,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
     time::{Duration, Instant, SystemTime},
 };
 
@@ -34,18 +30,23 @@ use self::{
     names::Names,
     selection::{Selection, term::Term},
     tracked::{Counters, Notice},
+    wait::{Lives, Stop},
 };
 use crate::{
     host::{
         self,
         containers::{self, Containers},
+        switches::Switches,
     },
     kernel::{self, Clock, Kernel, KernelError, registry::Registry},
     profile::model::Profile,
 };
 
-/// How long the ring buffers are left to themselves: the kernel side wakes us before one is full.
+/// How long the ring buffers are left to themselves where something waits for what is in them, and where nothing
+/// does: the kernel side wakes us before one is full, and at once for what cannot wait.
 const LOOK: Duration = Duration::from_millis(100);
+/// See [`LOOK`].
+const IDLE: Duration = Duration::from_secs(1);
 /// How long processes are looked at before the ring buffers are looked at again, which must not fill.
 const SLICE: Duration = Duration::from_millis(20);
 /// How long the end of a recording waits for names of containers that nobody has told yet.
@@ -126,6 +127,12 @@ pub struct Recording {
     containers: Containers,
     /// So many of the collector's processes have shown their containers.
     containers_met_of: usize,
+    /// The processes with whose ends the recording may end.
+    lives: Lives,
+    /// The id of the cgroup that sampling is bound to.
+    bound_to: Option<u64>,
+    /// Whether what arrived last told of processes that came, went or changed: more of that may come.
+    has_news: bool,
 }
 
 /// What a recording amounts to.
@@ -145,6 +152,8 @@ impl Recording {
     /// # Errors
     /// Where the kernel refuses, or the command cannot be launched.
     pub fn begin(mut options: Options, command: &[OsString]) -> Result<Self, Error> {
+        let is_filtered = !options.terms.is_empty();
+        let switches = is_filtered.then(Switches::now).flatten();
         let mut selection = select::selection(&options)?;
         let mut kernel = Kernel::load(kernel::Options {
             clock: options.clock,
@@ -169,7 +178,12 @@ impl Recording {
         let mut collector = Collector::new(kernel::period_ns(options.rate_hz), full);
         // While the verifier is at work, processes are looked at, the busiest first.
         let mut outcome = Ok(());
-        kernel.sample(|registry| {
+        let bound_to = selection.as_ref().and_then(|selection| {
+            let firings = (options.rate_hz, kernel.cpus());
+            select::bound_to(selection, firings, switches.as_ref())
+        });
+        let cgroup = bound_to.as_ref().map(|(_, directory)| directory);
+        kernel.sample(cgroup, |registry| {
             let sight = (&options.scope, selection.as_mut());
             outcome = look(registry, &mut discovery, &mut collector, sight);
             outcome.is_ok() && discovery.is_behind()
@@ -187,6 +201,7 @@ impl Recording {
             discovery.add(running.pid());
             if let Some(selection) = &mut selection {
                 selection.name(running.pid());
+                selection.hand_over(kernel.filter())?;
             }
             launched = Some(running);
         }
@@ -201,6 +216,12 @@ impl Recording {
             news_lost: 0,
             containers: Containers::new(containers::endpoints()),
             containers_met_of: 0,
+            lives: match &options.scope {
+                Scope::All => Lives::default(),
+                Scope::These { pids, .. } => Lives::of(pids),
+            },
+            has_news: true,
+            bound_to: bound_to.filter(|_| kernel.is_bound()).map(|(id, _)| id),
             kernel,
             options,
         })
@@ -238,6 +259,12 @@ impl Recording {
         }
         self.containers_met_of = processes.len();
         self.containers.look();
+    }
+
+    /// Whether the sampling clock runs in one cgroup alone.
+    #[must_use]
+    pub const fn is_bound(&self) -> bool {
+        self.bound_to.is_some()
     }
 
     /// How many instructions the verifier followed, by program.
@@ -278,14 +305,15 @@ impl Recording {
             && !self.discovery.has_pending()
     }
 
-    /// Records until the time is up, `stop` is set, or nothing is left to profile; shows progress several
-    /// times a second.
+    /// Records until the time is up, the order to stop is given, or nothing is left to profile. Calls `progress` each
+    /// time that it has looked; where `refresh` is given, that often at least.
     ///
     /// # Errors
     /// Where a map cannot be written.
     pub fn run(
         &mut self,
-        stop: &Arc<AtomicBool>,
+        stop: &Stop,
+        refresh: Option<Duration>,
         mut progress: impl FnMut(&Self),
     ) -> Result<(), KernelError> {
         let descriptors = self.kernel.descriptors();
@@ -295,15 +323,40 @@ impl Recording {
                 .options
                 .duration
                 .map(|duration| duration.saturating_sub(elapsed));
-            if stop.load(Ordering::Relaxed) || rest == Some(Duration::ZERO) || self.is_over() {
+            if stop.is_given() || rest == Some(Duration::ZERO) || self.is_over() {
                 return Ok(());
             }
-            let timeout = LOOK.min(self.discovery.wait()).min(rest.unwrap_or(LOOK));
-            wait::for_input(&descriptors, timeout);
+            let timeout = [
+                Some(self.patience()),
+                Some(self.discovery.wait()),
+                rest,
+                refresh,
+            ]
+            .into_iter()
+            .flatten()
+            .min()
+            .unwrap_or(LOOK);
+            wait::for_input(&descriptors, &mut self.lives, stop, timeout);
             self.drain()?;
             self.look()?;
             self.meet_containers();
             progress(self);
+        }
+    }
+
+    /// How long the ring buffers may be left to themselves.
+    fn patience(&self) -> Duration {
+        // Of children, whose ends end the recording too, only the ring buffers and /proc tell.
+        let has_ends_to_wait_for = self.options.scope != Scope::All && self.lives.is_empty();
+        // Names of threads, as those of containers, are gone with whoever has them.
+        if self.has_news
+            || has_ends_to_wait_for
+            || self.options.thread_names
+            || self.containers.has_questions()
+        {
+            LOOK
+        } else {
+            IDLE
         }
     }
 
@@ -342,14 +395,20 @@ impl Recording {
     fn drain(&mut self) -> Result<(), KernelError> {
         let (collector, discovery) = (&mut self.collector, &mut self.discovery);
         // The news first: what has ended by now has sent its samples before.
-        self.kernel
-            .news(|record| take(collector, discovery, record));
+        let mut has_news = false;
+        self.kernel.news(|record| {
+            has_news = true;
+            take(collector, discovery, record);
+        });
         let ends = collector.ends();
         self.kernel
             .samples(|record| take(collector, discovery, record));
         // And once more: what has sent samples by now was forked before.
-        self.kernel
-            .news(|record| take(collector, discovery, record));
+        self.kernel.news(|record| {
+            has_news = true;
+            take(collector, discovery, record);
+        });
+        self.has_news = has_news;
         collector.tidy(ends);
         self.select()?;
         if self.options.thread_names {

@@ -38,6 +38,12 @@ impl Line {
         }
     }
 
+    /// How often it is to be shown anew, where it is shown.
+    #[must_use]
+    pub fn refresh(&self) -> Option<Duration> {
+        (!self.bar.is_hidden()).then_some(REFRESH)
+    }
+
     /// Shows how far the recording has come.
     pub fn show(&mut self, progress: impl FnOnce() -> Progress) {
         if self.bar.is_hidden() || self.last.is_some_and(|last| last.elapsed() < REFRESH) {

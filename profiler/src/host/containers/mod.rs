@@ -224,6 +224,12 @@ impl Containers {
         &self.names
     }
 
+    /// Whether an answer, or the time for the next question, is waited for.
+    #[must_use]
+    pub const fn has_questions(&self) -> bool {
+        self.asked.is_some() || self.is_due
+    }
+
     /// Takes in what has been answered, and asks what has come up since; never waits.
     pub fn look(&mut self) {
         match self.asked.as_ref().map(Receiver::try_recv) {

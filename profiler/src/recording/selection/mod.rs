@@ -9,6 +9,7 @@ pub mod term;
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
+    fs::File,
     io, mem,
 };
 
@@ -130,6 +131,9 @@ impl Selection {
             users: BTreeSet::new(),
             comms: BTreeSet::new(),
         };
+        if matches!(&selection.named, Scope::These { pids, .. } if !pids.is_empty()) {
+            selection.filter.flags |= test::NAMES_PROCESSES;
+        }
         selection.learn(&names);
         selection.names_learnt = 0;
         for term in terms {
@@ -195,6 +199,31 @@ impl Selection {
     #[must_use]
     pub fn waits_for_cgroups(&self) -> bool {
         self.terms.iter().any(|one| one.term.kind.is_place())
+    }
+
+    /// The one cgroup of version 2 in or below which all wanted threads are now: id, number of its hierarchy, and path.
+    /// None where it may be more than one, or everything.
+    #[must_use]
+    pub fn only_cgroup(&self) -> Option<(u64, u32, &str)> {
+        let flags = test::NEEDS_PLACE | test::NAMES_PROCESSES | test::LOOKS_AT_V1;
+        if self.filter.flags & flags != test::NEEDS_PLACE || self.overflowed {
+            return None;
+        }
+        let is_included = |key: &Key| {
+            self.matches
+                .get(key)
+                .is_some_and(|bits| bits & verdict::INCLUDE != 0)
+        };
+        let mut included = self.places.iter().filter(|(key, _)| is_included(key));
+        let (key, (number, path)) = included.next()?;
+        (included.next().is_none() && path != "/").then_some((key.id, *number, path))
+    }
+
+    /// The directory of [that cgroup](Self::only_cgroup), with its id.
+    #[must_use]
+    pub fn open_only_cgroup(&self) -> Option<(u64, File)> {
+        let (id, number, path) = self.only_cgroup()?;
+        Some((id, self.hierarchies.numbered(number)?.open(path, id)?))
     }
 
     /// Looks for places that are there: at first, and where news may have been lost.
@@ -373,6 +402,8 @@ impl Selection {
     /// Adds a process that is wanted wherever it runs.
     pub fn name(&mut self, pid: u32) {
         self.named.add(pid);
+        self.filter.flags |= test::NAMES_PROCESSES;
+        self.filter_changed = true;
     }
 
     /// The flags of a process that is registered: whether it was asked for by its id.
