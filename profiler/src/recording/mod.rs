@@ -8,8 +8,10 @@ mod finish;
 mod names;
 pub mod past;
 mod register;
+pub mod replay;
 mod select;
 pub mod selection;
+pub mod stream;
 pub mod tracked;
 mod wait;
 mod weigh;
@@ -25,7 +27,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use profiler_common::shared::event;
+use profiler_common::shared::{DEFAULT_RING_BYTES, event};
 
 use self::{
     collector::Collector,
@@ -78,6 +80,26 @@ pub struct Options {
     pub command_line: String,
 }
 
+impl Options {
+    /// How it is recorded where nothing else is said.
+    #[must_use]
+    pub fn new(scope: Scope, rate_hz: u64) -> Self {
+        Self {
+            scope,
+            terms: Vec::new(),
+            named: Scope::All,
+            duration: None,
+            rate_hz,
+            clock: Clock::default(),
+            ring_bytes: DEFAULT_RING_BYTES,
+            max_processes: None,
+            count_run_time: false,
+            thread_names: false,
+            command_line: String::new(),
+        }
+    }
+}
+
 /// What is known while recording, for a person to see.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Progress {
@@ -126,6 +148,8 @@ pub struct Recording {
     containers: Containers,
     /// So many of the collector's processes have shown their containers.
     containers_met_of: usize,
+    /// Where the records go as well.
+    stream: Option<stream::Writer>,
 }
 
 /// What a recording amounts to.
@@ -201,6 +225,7 @@ impl Recording {
             news_lost: 0,
             containers: Containers::new(containers::endpoints()),
             containers_met_of: 0,
+            stream: None,
             kernel,
             options,
         })
@@ -238,6 +263,11 @@ impl Recording {
         }
         self.containers_met_of = processes.len();
         self.containers.look();
+    }
+
+    /// Keeps the records from now on; returns the stream that was kept until now.
+    pub fn keep_stream(&mut self, stream: Option<stream::Writer>) -> Option<stream::Writer> {
+        std::mem::replace(&mut self.stream, stream)
     }
 
     /// How many instructions the verifier followed, by program.
@@ -343,6 +373,9 @@ impl Recording {
         let (collector, discovery) = (&mut self.collector, &mut self.discovery);
         let mut before = collector.processes.len();
         self.kernel.drain(|record| {
+            if let Some(stream) = &mut self.stream {
+                stream.record(record);
+            }
             match collector.take(record) {
                 Some(Notice::Exec { pid, cpu }) => discovery.execed(pid, cpu),
                 Some(Notice::Ended(pid, time)) => discovery.ended(pid, time),
@@ -355,6 +388,9 @@ impl Recording {
             }
             before = collector.processes.len();
         });
+        if let Some(stream) = &mut self.stream {
+            stream.read(monotonic_ns(), &self.collector.processes);
+        }
         self.collector.tidy();
         self.select()?;
         if self.options.thread_names {

@@ -41,13 +41,12 @@ impl Past {
         for (_, times) in &mut self.ending {
             *times = times.saturating_add(1);
         }
-        let over: HashSet<u64> = self
-            .ending
-            .iter()
-            .filter(|(_, times)| *times >= LATER)
-            .map(|&(generation, _)| generation)
-            .collect();
-        (over.len() >= LOT).then_some(over)
+        let over = || {
+            let over = self.ending.iter().filter(|(_, times)| *times >= LATER);
+            over.map(|&(generation, _)| generation)
+        };
+        // Counted first: mostly it is not time, and nothing is to be allocated then.
+        (over().count() >= LOT).then(|| over().collect())
     }
 
     /// Takes over what is known of these registrations; `line_tables` has the format of each one's line tables.
