@@ -9,7 +9,7 @@ use profiler::recording::{
     stream::{Entry, Process, Stream},
 };
 use profiler_common::record::{
-    Code, Final, Lifecycle, Piece, Sample, Stack, StackFrame, Stranger, Thread, kind,
+    Code, Final, Fork, Lifecycle, Piece, Sample, Stack, StackFrame, Stranger, Thread, kind,
 };
 use serde_json::{Value, json};
 use zerocopy::{FromBytes, IntoBytes};
@@ -100,7 +100,11 @@ impl Copy {
                 self.process(&mut thread.pid, &mut thread.generation);
                 thread.tid += self.ids;
             }),
-            kind::FORK | kind::EXEC | kind::EXIT => with(record, |life: &mut Lifecycle, _| {
+            kind::FORK => with(record, |fork: &mut Fork, _| {
+                self.process(&mut fork.pid, &mut fork.generation);
+                self.process(&mut fork.parent_pid, &mut fork.parent);
+            }),
+            kind::EXEC | kind::EXIT => with(record, |life: &mut Lifecycle, _| {
                 self.process(&mut life.pid, &mut life.generation);
                 life.tid += self.ids;
                 life.time += self.time;
@@ -139,6 +143,7 @@ fn with<T: FromBytes + IntoBytes + zerocopy::KnownLayout>(
 /// Where an entry lies among the words of a batch.
 enum Place {
     Record { first: usize, bytes: usize },
+    News,
     Read(u64),
     Process(Process),
 }
@@ -162,6 +167,7 @@ impl Batch {
                 copy.change(own);
                 Place::Record { first, bytes }
             }
+            Entry::News => Place::News,
             Entry::Read(time) => Place::Read(time),
             Entry::Process(mut process) => {
                 copy.process(&mut process.pid, &mut process.generation);
@@ -174,6 +180,7 @@ impl Batch {
 fn entries_in<'a>(words: &'a [u64], places: &[Place]) -> Vec<Entry<'a>> {
     let entry = |place: &Place| match *place {
         Place::Record { first, bytes } => Entry::Record(&words[first..].as_bytes()[..bytes]),
+        Place::News => Entry::News,
         Place::Read(time) => Entry::Read(time),
         Place::Process(process) => Entry::Process(process),
     };
@@ -233,7 +240,7 @@ impl All {
             for &entry in round {
                 // One round is one round for all.
                 let copies = match entry {
-                    Entry::Read(_) => 1,
+                    Entry::News | Entry::Read(_) => 1,
                     _ => self.copies,
                 };
                 // Those of one moment side by side: records of many CPUs come in turns.

@@ -98,13 +98,15 @@ fn finish(collector: Collector) -> Profile {
 
 /// As a recording does it.
 pub fn take(collector: &mut Collector, entries: &[Entry<'_>]) {
+    let mut ends = 0;
     for entry in entries {
         match entry {
+            Entry::News => ends = collector.ends(),
             Entry::Record(record) => {
                 // There are no processes here to be looked at.
                 let _ = collector.take(record);
             }
-            Entry::Read(_) => collector.tidy(),
+            Entry::Read(_) => collector.tidy(std::mem::take(&mut ends)),
             Entry::Process(process) => {
                 if collector.tracked(process.generation).is_none() {
                     collector.track(replay::tracked(process));

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use profiler::recording::stream::{Process, Writer};
 use profiler_common::{
     cpython::layout::line_table,
-    record::{Code, Final, Lifecycle, Sample, Stack, StackFrame, Thread, kind},
+    record::{Code, Final, Fork, Lifecycle, Sample, Stack, StackFrame, Thread, kind},
 };
 use serde_json::{Value, json};
 use zerocopy::{FromZeros, IntoBytes};
@@ -52,6 +52,7 @@ pub fn write(file: &Path) -> Result<Value> {
         if round < READS / 2 && round % FORK_EACH == 0 {
             made.child(round);
         }
+        made.writer.news();
         for _ in 0..SAMPLES {
             made.sample();
         }
@@ -210,15 +211,15 @@ impl Synthetic {
     /// A child of the first process, from its fork to what it used in all.
     fn child(&mut self, round: u64) {
         let child = PROCESSES + round;
-        let life = Lifecycle {
+        let fork = Fork {
             kind: kind::FORK,
             pid: pid(child),
-            tid: pid(0),
-            time: self.now,
+            parent_pid: pid(0),
+            parent: generation(0),
             generation: generation(child),
-            ..Lifecycle::new_zeroed()
+            ..Fork::new_zeroed()
         };
-        self.writer.record(life.as_bytes());
+        self.writer.record(fork.as_bytes());
         self.code(child, 0);
         self.stack(child, 0, 0, 1);
         let sample = Sample {
@@ -237,11 +238,14 @@ impl Synthetic {
         let exit = Lifecycle {
             kind: kind::EXIT,
             last: 1,
+            pid: pid(child),
             tid: pid(child),
+            time: self.now,
+            generation: generation(child),
             cpu,
             taken: 1,
             outcomes: [1, 0, 0, 0, 0, 0, 0, 0],
-            ..life
+            ..Lifecycle::new_zeroed()
         };
         self.writer.record(exit.as_bytes());
         let last = Final {

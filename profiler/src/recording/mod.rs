@@ -371,27 +371,23 @@ impl Recording {
     /// Takes in what has arrived.
     fn drain(&mut self) -> Result<(), KernelError> {
         let (collector, discovery) = (&mut self.collector, &mut self.discovery);
-        let mut before = collector.processes.len();
-        self.kernel.drain(|record| {
-            if let Some(stream) = &mut self.stream {
-                stream.record(record);
-            }
-            match collector.take(record) {
-                Some(Notice::Exec { pid, cpu }) => discovery.execed(pid, cpu),
-                Some(Notice::Ended(pid, time)) => discovery.ended(pid, time),
-                Some(Notice::Stranger(pid, time)) => discovery.met(pid, time),
-                Some(Notice::Stateless(pid)) => discovery.doubt(pid),
-                None => {}
-            }
-            for forked in &collector.processes[before..] {
-                discovery.forked(forked.pid, forked.generation);
-            }
-            before = collector.processes.len();
-        });
-        if let Some(stream) = &mut self.stream {
-            stream.read(monotonic_ns(), &self.collector.processes);
+        let stream = &mut self.stream;
+        // The news first: what has ended by now has sent its samples before.
+        self.kernel
+            .news(|record| take(collector, discovery, stream, record));
+        let ends = collector.ends();
+        if let Some(stream) = stream {
+            stream.news();
         }
-        self.collector.tidy();
+        self.kernel
+            .samples(|record| take(collector, discovery, stream, record));
+        // And once more: what has sent samples by now was forked before.
+        self.kernel
+            .news(|record| take(collector, discovery, stream, record));
+        if let Some(stream) = stream {
+            stream.read(monotonic_ns(), &collector.processes);
+        }
+        collector.tidy(ends);
         self.select()?;
         if self.options.thread_names {
             self.names.ask(&mut self.collector);
@@ -466,6 +462,29 @@ impl Recording {
             launched: self.launched,
             selection: self.selection,
         })
+    }
+}
+
+/// Takes in a record, and keeps it where it is to be kept.
+fn take(
+    collector: &mut Collector,
+    discovery: &mut Discovery,
+    stream: &mut Option<stream::Writer>,
+    record: &[u8],
+) {
+    if let Some(stream) = stream {
+        stream.record(record);
+    }
+    let before = collector.processes.len();
+    match collector.take(record) {
+        Some(Notice::Exec { pid, cpu }) => discovery.execed(pid, cpu),
+        Some(Notice::Ended(pid, time)) => discovery.ended(pid, time),
+        Some(Notice::Stranger(pid, time)) => discovery.met(pid, time),
+        Some(Notice::Stateless(pid)) => discovery.doubt(pid),
+        None => {}
+    }
+    for forked in &collector.processes[before..] {
+        discovery.forked(forked.pid, forked.generation);
     }
 }
 

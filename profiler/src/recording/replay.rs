@@ -40,6 +40,7 @@ pub fn tracked(process: &Process) -> Tracked {
 /// Puts the profile together, as at the end of a recording.
 #[must_use]
 pub fn finish(mut collector: Collector) -> Profile {
+    collector.tidy(collector.ends());
     for thread in collector.scale.threads() {
         collector.settle(thread, None, 0);
     }

@@ -26,6 +26,8 @@ mod kind {
     pub const READ: u32 = 2;
     /// A process is under profile.
     pub const PROCESS: u32 = 3;
+    /// The news has been read.
+    pub const NEWS: u32 = 4;
 }
 
 /// An entry of a stream.
@@ -33,6 +35,8 @@ mod kind {
 pub enum Entry<'a> {
     /// A record as it was in a ring buffer, aligned to 8 bytes.
     Record(&'a [u8]),
+    /// The news of processes has been read, and next the samples are.
+    News,
     /// All ring buffers have been read, at this time (ns, CLOCK_MONOTONIC).
     Read(u64),
     /// A process is under profile.
@@ -88,6 +92,11 @@ impl Writer {
     /// A record has been read.
     pub fn record(&mut self, record: &[u8]) {
         self.entry(kind::RECORD, record);
+    }
+
+    /// The news of processes has been read, and next the samples are.
+    pub fn news(&mut self) {
+        self.entry(kind::NEWS, &[]);
     }
 
     /// All ring buffers have been read, at this time (ns, CLOCK_MONOTONIC), and these are the processes so far.
@@ -171,6 +180,7 @@ impl Stream {
             rest = behind;
             match kind {
                 kind::RECORD => Some(Entry::Record(bytes)),
+                kind::NEWS => Some(Entry::News),
                 kind::READ => Some(Entry::Read(u64::read_from_bytes(bytes).ok()?)),
                 kind::PROCESS => Some(Entry::Process(Process::read_from_bytes(bytes).ok()?)),
                 _ => None,
