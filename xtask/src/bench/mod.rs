@@ -4,13 +4,14 @@ mod busy;
 mod cgroups;
 mod clock;
 mod idle;
+pub mod interpreter;
 mod many;
 mod mojo;
 mod profiler;
 mod start;
 mod storm;
-mod table;
-mod target;
+pub mod table;
+pub mod target;
 mod usage;
 
 use std::{fs, path::PathBuf, process::Command};

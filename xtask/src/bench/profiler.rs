@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use super::mojo;
+use super::{interpreter::by_newer_loader, mojo};
 use crate::{setup, shell};
 
 /// What to profile.
@@ -147,14 +147,10 @@ fn py_spy(target: Target<'_>) -> Command {
     command
 }
 
-/// It is linked against a newer libc than most hosts have: it is run by the loader, and with the
-/// libraries, of the newer root file system.
+/// It is linked against a newer libc than most hosts have.
 fn austin(target: Target<'_>) -> Command {
-    let root = setup::forky();
-    let mut command = Command::new(root.join("usr/lib64/ld-linux-x86-64.so.2"));
+    let mut command = by_newer_loader();
     command
-        .arg("--library-path")
-        .arg(root.join("usr/lib/x86_64-linux-gnu"))
         .arg(setup::peers_path().join("bin/austin"))
         // On-CPU stacks only, as the other two.
         .arg("-c");
