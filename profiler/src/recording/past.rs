@@ -1,10 +1,9 @@
 //! What is kept of registrations that ended a while ago, in a smaller form than of those that live: a recording may
 //! see hundreds of thousands of them.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::sync::Arc;
+
+use foldhash::{HashMap, HashSet};
 
 use super::tracked::{SeenThread, Tally};
 use crate::symbols::{ended::Ended, store::Store};
@@ -105,10 +104,10 @@ mod tests {
         assert!(!due.contains(&(1 << 32)));
         past.take(
             &due,
-            &HashMap::new(),
+            &HashMap::default(),
             &mut Store::default(),
-            &mut HashMap::new(),
-            &mut HashMap::new(),
+            &mut HashMap::default(),
+            &mut HashMap::default(),
         );
         assert_eq!(past.due(), None);
     }

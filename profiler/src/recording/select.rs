@@ -1,6 +1,8 @@
 //! The filter in the course of a recording.
 
-use std::{collections::HashSet, time::Duration};
+use std::time::Duration;
+
+use foldhash::HashSet;
 
 use profiler_common::shared::event;
 
