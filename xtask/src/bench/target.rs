@@ -109,6 +109,37 @@ impl Drop for Busy {
     }
 }
 
+/// A process that sleeps, under another name than interpreters have.
+pub struct Sleeper {
+    child: Child,
+}
+
+impl Sleeper {
+    /// Starts it, and gives it time to fall asleep.
+    pub fn start() -> Result<Self> {
+        let mut command = USUAL.command()?;
+        command.args([
+            "-c",
+            "import time; open('/proc/self/comm', 'w').write('sleeper'); time.sleep(1e6)",
+        ]);
+        let child = shell::dies_with_us(&mut command)
+            .stdin(Stdio::null())
+            .spawn()?;
+        thread::sleep(Duration::from_secs(1));
+        Ok(Self { child })
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for Sleeper {
+    fn drop(&mut self) {
+        end(&mut self.child);
+    }
+}
+
 /// Mostly idle children of one parent.
 #[derive(Clone, Copy, Debug)]
 pub struct Crowd {
