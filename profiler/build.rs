@@ -6,7 +6,10 @@ use std::{env, fs, io, path::Path};
 const NAME: &str = "pyprof-ebpf.o";
 
 fn main() -> io::Result<()> {
-    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    // Asked now: a script that was compiled in another checkout, whose target directory was copied, would know that one.
+    let manifest = env::var_os("CARGO_MANIFEST_DIR")
+        .ok_or_else(|| io::Error::other("cargo sets no CARGO_MANIFEST_DIR"))?;
+    let workspace = Path::new(&manifest).join("..");
     let directory = workspace.join("target/ebpf");
     // Cargo looks at the directory, and so sees an object that comes later. It has to be there: a missing
     // path would make cargo run this every time.
