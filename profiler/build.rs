@@ -6,7 +6,7 @@ use std::{env, fs, io, path::Path};
 const NAME: &str = "pyprof-ebpf.o";
 
 fn main() -> io::Result<()> {
-    // Asked for when this runs: a copied target directory brings a program along that was compiled elsewhere.
+    // Asked now: a script that was compiled in another checkout, whose target directory was copied, would know that one.
     let manifest = env::var_os("CARGO_MANIFEST_DIR")
         .ok_or_else(|| io::Error::other("cargo sets no CARGO_MANIFEST_DIR"))?;
     let workspace = Path::new(&manifest).join("..");

@@ -1,27 +1,38 @@
-"""One busy thread, 30 frames deep. Counts its rounds in a file that the benchmark maps: argument 1."""
+"""One busy thread: deep.py FRAMES. So many frames deep, this module's among them, it counts its rounds, and writes how
+many there were to standard output, over and over in the same place, as eight bytes."""
 
-import mmap
-import struct
+import os
 import sys
 
 
-def work(counter):
+def work():
     rounds = 0
     while True:
         total = 0
         for number in range(2000):
             total += number * number
         rounds += 1
-        struct.pack_into("<Q", counter, 0, rounds)
+        os.pwrite(1, rounds.to_bytes(8, "little"), 0)
 
 
-def descend(frames, counter):
+def descend(frames):
     if frames == 0:
-        work(counter)
+        work()
     else:
-        descend(frames - 1, counter)
+        descend(frames - 1)
 
 
-with open(sys.argv[1], "r+b") as file:
-    # The module, 28 calls of descend, and work: 30 frames.
-    descend(27, mmap.mmap(file.fileno(), 8))
+frames = int(sys.argv[1])
+if frames > 2:
+    # The module, so many calls of descend, and work.
+    descend(frames - 3)
+elif frames == 2:
+    work()
+else:
+    rounds = 0
+    while True:
+        total = 0
+        for number in range(2000):
+            total += number * number
+        rounds += 1
+        os.pwrite(1, rounds.to_bytes(8, "little"), 0)

@@ -2,11 +2,14 @@
 
 mod bench;
 mod build;
+mod callgrind;
+mod counts;
 mod lint;
 mod paths;
 mod run;
 mod setup;
 mod shell;
+mod streams;
 mod tally;
 mod test;
 mod vm;
@@ -46,6 +49,8 @@ enum Command {
     VmTest(vm::VmArgs),
     /// Compare with other profilers: cost of a sample, slow-down, memory, time to the first sample
     Bench(bench::BenchArgs),
+    /// Compare counts that are the same each time with those that are committed
+    Counts(counts::CountsArgs),
 }
 
 fn main() -> ExitCode {
@@ -57,6 +62,7 @@ fn main() -> ExitCode {
         Command::Test(args) => test::main(&args),
         Command::VmTest(args) => vm::main(&args),
         Command::Bench(args) => bench::main(&args),
+        Command::Counts(args) => counts::main(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

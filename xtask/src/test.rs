@@ -10,6 +10,7 @@ use crate::{
     paths,
     setup::{self, Purpose},
     shell,
+    streams::Streams,
     tally::Tally,
     vm,
 };
@@ -36,6 +37,10 @@ pub fn main(args: &TestArgs) -> Result<()> {
     setup::ensure(Purpose::Test)?;
     let binary = build::build(&BuildArgs::default())?;
     let filter = args.filter.as_deref();
+    if filter.is_none() {
+        // By who called, not by root, as whom the test runs that wants it.
+        Streams::build()?;
+    }
     let mut tally = Tally::of(&mut unit_tests(filter))?;
     tally.add(&Tally::of(&mut end_to_end_tests(filter, &binary)?)?);
     if !args.no_vm && filter.is_none() {

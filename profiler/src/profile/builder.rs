@@ -1,6 +1,8 @@
 //! Puts a profile together: equal functions, places and stacks are kept once, equal samples are added up.
 
-use std::{collections::HashMap, hash::Hash};
+use std::hash::Hash;
+
+use foldhash::{HashMap, HashMapExt as _};
 
 use super::{
     ledger::Ledger,

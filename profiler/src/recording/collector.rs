@@ -1,10 +1,8 @@
 //! Takes in the records of the kernel side and keeps count, process by process.
 
-use std::{
-    collections::{HashMap, HashSet},
-    mem,
-    sync::Arc,
-};
+use std::{mem, sync::Arc};
+
+use foldhash::{HashMap, HashSet};
 
 use profiler_common::{
     cpython::walk::Walk,

@@ -1,10 +1,11 @@
 //! Puts a profile together from what was collected.
 
 use std::{
-    collections::HashMap,
     fs,
     time::{Duration, SystemTime},
 };
+
+use foldhash::{HashMap, HashMapExt as _};
 
 use super::{Options, collector::Collector, tracked::Tracked};
 use crate::{

@@ -8,8 +8,10 @@ mod finish;
 mod names;
 pub mod past;
 mod register;
+pub mod replay;
 mod select;
 pub mod selection;
+pub mod stream;
 pub mod tracked;
 pub mod wait;
 mod weigh;
@@ -21,7 +23,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use profiler_common::shared::event;
+use profiler_common::shared::{DEFAULT_RING_BYTES, event};
 
 use self::{
     collector::Collector,
@@ -79,6 +81,26 @@ pub struct Options {
     pub command_line: String,
 }
 
+impl Options {
+    /// How it is recorded where nothing else is said.
+    #[must_use]
+    pub fn new(scope: Scope, rate_hz: u64) -> Self {
+        Self {
+            scope,
+            terms: Vec::new(),
+            named: Scope::All,
+            duration: None,
+            rate_hz,
+            clock: Clock::default(),
+            ring_bytes: DEFAULT_RING_BYTES,
+            max_processes: None,
+            count_run_time: false,
+            thread_names: false,
+            command_line: String::new(),
+        }
+    }
+}
+
 /// What is known while recording, for a person to see.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Progress {
@@ -133,6 +155,8 @@ pub struct Recording {
     bound_to: Option<u64>,
     /// Whether what arrived last told of processes that came, went or changed: more of that may come.
     has_news: bool,
+    /// Where the records go as well.
+    stream: Option<stream::Writer>,
 }
 
 /// What a recording amounts to.
@@ -222,6 +246,7 @@ impl Recording {
             },
             has_news: true,
             bound_to: bound_to.filter(|_| kernel.is_bound()).map(|(id, _)| id),
+            stream: None,
             kernel,
             options,
         })
@@ -265,6 +290,11 @@ impl Recording {
     #[must_use]
     pub const fn is_bound(&self) -> bool {
         self.bound_to.is_some()
+    }
+
+    /// Keeps the records from now on; returns the stream that was kept until now.
+    pub fn keep_stream(&mut self, stream: Option<stream::Writer>) -> Option<stream::Writer> {
+        std::mem::replace(&mut self.stream, stream)
     }
 
     /// How many instructions the verifier followed, by program.
@@ -394,21 +424,28 @@ impl Recording {
     /// Takes in what has arrived.
     fn drain(&mut self) -> Result<(), KernelError> {
         let (collector, discovery) = (&mut self.collector, &mut self.discovery);
+        let stream = &mut self.stream;
         // The news first: what has ended by now has sent its samples before.
         let mut has_news = false;
         self.kernel.news(|record| {
             has_news = true;
-            take(collector, discovery, record);
+            take(collector, discovery, stream, record);
         });
         let ends = collector.ends();
+        if let Some(stream) = stream {
+            stream.news();
+        }
         self.kernel
-            .samples(|record| take(collector, discovery, record));
+            .samples(|record| take(collector, discovery, stream, record));
         // And once more: what has sent samples by now was forked before.
         self.kernel.news(|record| {
             has_news = true;
-            take(collector, discovery, record);
+            take(collector, discovery, stream, record);
         });
         self.has_news = has_news;
+        if let Some(stream) = stream {
+            stream.read(monotonic_ns(), &collector.processes);
+        }
         collector.tidy(ends);
         self.select()?;
         if self.options.thread_names {
@@ -487,8 +524,16 @@ impl Recording {
     }
 }
 
-/// Takes in a record.
-fn take(collector: &mut Collector, discovery: &mut Discovery, record: &[u8]) {
+/// Takes in a record, and keeps it where it is to be kept.
+fn take(
+    collector: &mut Collector,
+    discovery: &mut Discovery,
+    stream: &mut Option<stream::Writer>,
+    record: &[u8],
+) {
+    if let Some(stream) = stream {
+        stream.record(record);
+    }
     let before = collector.processes.len();
     match collector.take(record) {
         Some(Notice::Exec { pid, cpu }) => discovery.execed(pid, cpu),

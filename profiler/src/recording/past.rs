@@ -1,10 +1,9 @@
 //! What is kept of registrations that ended a while ago, in a smaller form than of those that live: a recording may
 //! see hundreds of thousands of them.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::sync::Arc;
+
+use foldhash::{HashMap, HashSet};
 
 use super::tracked::{SeenThread, Tally};
 use crate::symbols::{ended::Ended, store::Store};
@@ -41,13 +40,12 @@ impl Past {
         for (_, times) in &mut self.ending {
             *times = times.saturating_add(1);
         }
-        let over: HashSet<u64> = self
-            .ending
-            .iter()
-            .filter(|(_, times)| *times >= LATER)
-            .map(|&(generation, _)| generation)
-            .collect();
-        (over.len() >= LOT).then_some(over)
+        let over = || {
+            let over = self.ending.iter().filter(|(_, times)| *times >= LATER);
+            over.map(|&(generation, _)| generation)
+        };
+        // Counted first: mostly it is not time, and nothing is to be allocated then.
+        (over().count() >= LOT).then(|| over().collect())
     }
 
     /// Takes over what is known of these registrations; `line_tables` has the format of each one's line tables.
@@ -106,10 +104,10 @@ mod tests {
         assert!(!due.contains(&(1 << 32)));
         past.take(
             &due,
-            &HashMap::new(),
+            &HashMap::default(),
             &mut Store::default(),
-            &mut HashMap::new(),
-            &mut HashMap::new(),
+            &mut HashMap::default(),
+            &mut HashMap::default(),
         );
         assert_eq!(past.due(), None);
     }

@@ -1,6 +1,8 @@
 //! The filter in the course of a recording.
 
-use std::{collections::HashSet, fs::File, time::Duration};
+use std::{fs::File, time::Duration};
+
+use foldhash::HashSet;
 
 use profiler_common::shared::event;
 

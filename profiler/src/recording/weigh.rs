@@ -9,10 +9,9 @@
 //! Where a filter left out samples between two that it let pass, part of the growth is time that was not
 //! wanted: then the samples weigh no more than the periods that they stand for.
 
-use std::{
-    collections::{HashMap, HashSet},
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
+
+use foldhash::{HashMap, HashSet};
 
 /// A thread of a registration: generation and thread id.
 pub type ThreadKey = (u64, u32);
@@ -291,7 +290,7 @@ mod tests {
     #[test]
     fn weights_add_up_to_the_runtime() {
         let mut scale = Scale::default();
-        let mut weights: HashMap<u64, u64> = HashMap::new();
+        let mut weights: HashMap<u64, u64> = HashMap::default();
         let mut weigh = |stack, ns| *weights.entry(stack).or_default() += ns;
         scale.begin(THREAD, 1_000_000);
         // The scheduler accounts every fourth sample.
@@ -317,7 +316,7 @@ mod tests {
     #[test]
     fn threads_that_no_sample_meets() {
         let mut scale = Scale::default();
-        let mut weights: HashMap<u64, u64> = HashMap::new();
+        let mut weights: HashMap<u64, u64> = HashMap::default();
         let mut unmet = 0;
         scale.begin(THREAD, 100);
         let late = (1, 3);

@@ -4,7 +4,7 @@
 //! children that ran the same function, each has its own. What is known of them does not change any more when they
 //! have ended: from then on, contents tell them apart.
 
-use std::collections::{HashMap, HashSet};
+use foldhash::{HashMap, HashSet};
 
 use super::store::{CodeObject, RawStack, Section, Store};
 
@@ -135,9 +135,9 @@ mod tests {
     fn equal_ones_are_kept_once() {
         let mut store = live(&[(1, "same"), (2, "same"), (3, "other"), (4, "same")]);
         let mut ended = Ended::default();
-        let formats = HashMap::from([(1, 0), (2, 0), (3, 0)]);
-        let mut numbers = ended.take(&mut store, &HashSet::from([1, 3]), &formats);
-        numbers.extend(ended.take(&mut store, &HashSet::from([2]), &formats));
+        let formats = HashMap::from_iter([(1, 0), (2, 0), (3, 0)]);
+        let mut numbers = ended.take(&mut store, &HashSet::from_iter([1, 3]), &formats);
+        numbers.extend(ended.take(&mut store, &HashSet::from_iter([2]), &formats));
         assert_eq!(numbers[&2001], numbers[&2002]);
         assert_ne!(numbers[&2001], numbers[&2003]);
         let stack = ended.store.stack(numbers[&2002]).expect("a known stack");
@@ -151,8 +151,8 @@ mod tests {
     #[test]
     fn formats_are_kept_apart() {
         let mut store = live(&[(1, "same"), (2, "same")]);
-        let formats = HashMap::from([(1, 0), (2, 1)]);
-        let numbers = Ended::default().take(&mut store, &HashSet::from([1, 2]), &formats);
+        let formats = HashMap::from_iter([(1, 0), (2, 1)]);
+        let numbers = Ended::default().take(&mut store, &HashSet::from_iter([1, 2]), &formats);
         assert_ne!(numbers[&2001], numbers[&2002]);
     }
 }

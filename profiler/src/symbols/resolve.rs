@@ -1,6 +1,8 @@
 //! From code objects and instructions to functions and lines.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
+
+use foldhash::{HashMap, HashMapExt as _};
 
 use profiler_common::record::mark;
 

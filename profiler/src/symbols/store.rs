@@ -1,10 +1,8 @@
 //! Code objects and stacks as the kernel side sent them, until names and lines are asked for.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::sync::Arc;
 
+use foldhash::{HashMap, HashSet};
 use profiler_common::record::{Code, Piece, StackFrame, missing, section};
 
 /// A code object.

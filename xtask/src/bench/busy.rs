@@ -1,19 +1,33 @@
 //! One busy thread 30 frames deep: what a sample costs, and what the target loses.
 
-use std::{path::Path, thread, time::Duration};
+use std::{thread, time::Duration};
 
 use anyhow::Result;
 
 use super::{
     Setting,
     clock::Clock,
+    interpreter::{Interpreter, USUAL},
     profiler::{ALL, Profiler, Target},
     table::{markdown, median},
-    target::Busy,
+    target::{Busy, FRAMES},
     usage::Usage,
 };
 
-const RATES_HZ: [u32; 3] = [99, 1_000, 10_000];
+/// Who is measured on which interpreter, at which rates.
+const CASES: [(Interpreter, &[u32], &[Profiler]); 4] = [
+    (USUAL, &[99, 1_000, 10_000], &ALL),
+    (Interpreter::Pyenv("3.8.18"), &[1_000], &ALL),
+    // Austin asks a program for its version by running it, in its own root and with its own libraries: Debian's 3.14
+    // is not for it.
+    (Interpreter::Built("3.14-musl", "3.14"), &[1_000], &ALL),
+    // CPython's own sampler reads processes of its own version alone.
+    (
+        Interpreter::Loaded("3.15"),
+        &[1_000],
+        &[Profiler::Ours, Profiler::Tachyon],
+    ),
+];
 /// A profiler gets this long before it is measured, in seconds, so that only its steady state is.
 const SETTLE: u64 = 2;
 
@@ -24,30 +38,36 @@ struct Window {
     /// Per sample, in microseconds.
     bpf_us: f64,
     user_us: f64,
-    /// Of the target's throughput just before.
+    /// Of the target's throughput just before and just after.
     kept: f64,
 }
 
 /// Measures all profilers at all rates; returns a table.
 pub fn measure(setting: &Setting) -> Result<String> {
     let mut rows = Vec::new();
-    for rate in RATES_HZ {
-        for profiler in ALL {
-            let mut windows = Vec::new();
-            for run in 1..=setting.runs {
-                eprintln!(
-                    "bench: busy thread: {} at {rate} Hz, run {run}",
-                    profiler.name()
-                );
-                windows.push(window(setting, profiler, rate)?);
+    for (interpreter, rates, profilers) in CASES {
+        for &rate in rates {
+            for &profiler in profilers {
+                let mut windows = Vec::new();
+                for run in 1..=setting.runs {
+                    eprintln!(
+                        "bench: busy thread of {}: {} at {rate} Hz, run {run}",
+                        interpreter.name(),
+                        profiler.name()
+                    );
+                    windows.push(window(setting, profiler, interpreter, rate)?);
+                }
+                rows.push(row(profiler, interpreter, rate, &windows));
             }
-            rows.push(row(profiler, rate, &windows));
+            if interpreter == USUAL {
+                rows.push(clock_alone(setting, rate)?);
+            }
         }
-        rows.push(clock_alone(setting, rate)?);
     }
     Ok(markdown(
         &[
             "",
+            "CPython",
             "asked, Hz",
             "samples/s",
             "BPF, us/sample",
@@ -59,23 +79,35 @@ pub fn measure(setting: &Setting) -> Result<String> {
     ))
 }
 
-fn window(setting: &Setting, profiler: Profiler, rate: u32) -> Result<Window> {
+fn window(
+    setting: &Setting,
+    profiler: Profiler,
+    interpreter: Interpreter,
+    rate: u32,
+) -> Result<Window> {
     let directory = tempfile::tempdir()?;
-    let target = Busy::start(directory.path())?;
-    let alone = throughput(&target, setting.seconds)?;
+    let target = Busy::start_with(interpreter, FRAMES, directory.path())?;
+    let before = throughput(&target, setting.seconds)?;
     let whole = setting.seconds + SETTLE + 1;
-    let run = start(setting, profiler, &target, rate, whole, directory.path())?;
+    let run = profiler.start(
+        &setting.binary,
+        Target::Process(target.pid()),
+        rate,
+        whole,
+        directory.path(),
+    )?;
     thread::sleep(Duration::from_secs(SETTLE));
-    let before = Usage::of(run.pid())?;
+    let start = Usage::of(run.pid())?;
     let with = throughput(&target, setting.seconds)?;
-    let used = Usage::of(run.pid())?.since(&before);
+    let used = Usage::of(run.pid())?.since(&start);
     let samples = run.finish()? as f64 / whole as f64;
+    let after = throughput(&target, setting.seconds)?;
     let taken = samples * setting.seconds as f64;
     Ok(Window {
         samples,
         bpf_us: used.bpf_ns as f64 / 1e3 / taken,
         user_us: used.cpu_ns as f64 / 1e3 / taken,
-        kept: with / alone,
+        kept: with / f64::midpoint(before, after),
     })
 }
 
@@ -86,31 +118,21 @@ fn clock_alone(setting: &Setting, rate: u32) -> Result<Vec<String>> {
         eprintln!("bench: busy thread: the clock alone at {rate} Hz, run {run}");
         let directory = tempfile::tempdir()?;
         let target = Busy::start(directory.path())?;
-        let alone = throughput(&target, setting.seconds)?;
-        let _clock = Clock::start(rate)?;
-        kept.push(throughput(&target, setting.seconds)? / alone);
+        let before = throughput(&target, setting.seconds)?;
+        let clock = Clock::start(rate)?;
+        let with = throughput(&target, setting.seconds)?;
+        drop(clock);
+        let after = throughput(&target, setting.seconds)?;
+        kept.push(with / f64::midpoint(before, after));
     }
-    let mut cells = vec!["(the clock alone)".to_owned(), rate.to_string()];
+    let mut cells = vec![
+        "(the clock alone)".to_owned(),
+        USUAL.name(),
+        rate.to_string(),
+    ];
     cells.extend(std::iter::repeat_n("-".to_owned(), 4));
     cells.push(format!("{:.3}", median(kept)));
     Ok(cells)
-}
-
-fn start(
-    setting: &Setting,
-    profiler: Profiler,
-    target: &Busy,
-    rate: u32,
-    seconds: u64,
-    directory: &Path,
-) -> Result<super::profiler::Run> {
-    profiler.start(
-        &setting.binary,
-        Target::Process(target.pid()),
-        rate,
-        seconds,
-        directory,
-    )
 }
 
 /// Rounds a second over that many seconds.
@@ -122,11 +144,12 @@ fn throughput(target: &Busy, seconds: u64) -> Result<f64> {
     Ok(rounds as f64 / start.elapsed().as_secs_f64())
 }
 
-fn row(profiler: Profiler, rate: u32, windows: &[Window]) -> Vec<String> {
+fn row(profiler: Profiler, interpreter: Interpreter, rate: u32, windows: &[Window]) -> Vec<String> {
     let of = |value: fn(&Window) -> f64| median(windows.iter().map(value).collect());
     let bpf = of(|window| window.bpf_us);
     vec![
         profiler.name().to_owned(),
+        interpreter.name(),
         rate.to_string(),
         format!("{:.0}", of(|window| window.samples)),
         if bpf > 0.0 {

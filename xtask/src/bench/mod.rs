@@ -3,14 +3,18 @@
 mod busy;
 mod cgroups;
 mod clock;
+mod cpus;
 mod idle;
+pub mod interpreter;
 mod many;
 mod mojo;
 mod profiler;
+mod quiet;
+mod sample;
 mod start;
 mod storm;
-mod table;
-mod target;
+pub mod table;
+pub mod target;
 mod usage;
 
 use std::{fs, path::PathBuf, process::Command};
@@ -49,10 +53,14 @@ pub struct BenchArgs {
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 enum Part {
+    /// Where a sample's time goes
+    Sample,
     /// One busy thread, 30 frames deep
     Busy,
     /// 40 mostly idle processes
     Idle,
+    /// No Python at all
+    Quiet,
     /// 500 processes that run at the start
     Start,
     /// 2,000 mostly idle processes
@@ -61,18 +69,26 @@ enum Part {
     Storm,
     /// 100 busy cgroups
     Cgroups,
+    /// User space on 192 CPUs
+    Cpus,
 }
 
 /// Measures, and returns a table.
 type Measure = fn(&Setting) -> Result<String>;
 
 /// What is measured, in this order, under which title.
-const PARTS: [(Part, &str, Measure); 6] = [
+const PARTS: [(Part, &str, Measure); 9] = [
+    (Part::Sample, "Where a sample's time goes", sample::measure),
     (Part::Busy, "One busy thread, 30 frames deep", busy::measure),
     (
         Part::Idle,
         "40 mostly idle processes at 99 Hz",
         idle::measure,
+    ),
+    (
+        Part::Quiet,
+        "A busy host without any Python",
+        quiet::measure,
     ),
     (
         Part::Start,
@@ -93,6 +109,11 @@ const PARTS: [(Part, &str, Measure); 6] = [
         Part::Cgroups,
         "A filter for one of 100 busy cgroups, 30 frames deep",
         cgroups::measure,
+    ),
+    (
+        Part::Cpus,
+        "User space on 192 CPUs, from streams of this host's",
+        cpus::measure,
     ),
 ];
 
@@ -126,7 +147,7 @@ pub fn main(args: &BenchArgs) -> Result<()> {
     println!("{}", machine(&setting));
     for (part, title, measure) in PARTS {
         if args.only.is_none_or(|only| only == part) {
-            println!("## {title}, CPython 3.12.1\n");
+            println!("## {title}\n");
             println!("{}", measure(&setting)?);
         }
     }

@@ -6,10 +6,13 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
-use super::mojo;
+use super::{
+    interpreter::{Interpreter, by_newer_loader},
+    mojo,
+};
 use crate::{setup, shell};
 
 /// What to profile.
@@ -21,6 +24,11 @@ pub enum Target<'a> {
     Family(u32),
     /// What is in a cgroup: our own profiler alone.
     Cgroup(&'a str),
+    /// A process that a filter leaves out by its name, and one beside it that the filter lets pass: our own profiler
+    /// alone.
+    LeftOut { process: u32, beside: u32 },
+    /// All of the host: our own profiler alone.
+    Host,
 }
 
 /// A profiler.
@@ -29,8 +37,11 @@ pub enum Profiler {
     Ours,
     PySpy,
     Austin,
+    /// CPython 3.15's own sampler.
+    Tachyon,
 }
 
+/// Those that take any version.
 pub const ALL: [Profiler; 3] = [Profiler::Ours, Profiler::Austin, Profiler::PySpy];
 
 /// A profiler at work.
@@ -47,6 +58,7 @@ impl Profiler {
             Self::Ours => "pyprof-ebpf",
             Self::PySpy => "py-spy 0.4.3",
             Self::Austin => "austin 4.0.0",
+            Self::Tachyon => "profiling.sampling of 3.15",
         }
     }
 
@@ -60,17 +72,18 @@ impl Profiler {
         directory: &Path,
     ) -> Result<Run> {
         ensure!(
-            self == Self::Ours || !matches!(target, Target::Cgroup(_)),
-            "{} knows no cgroups",
+            self == Self::Ours || matches!(target, Target::Process(_) | Target::Family(_)),
+            "{} cannot have {target:?} as its target",
             self.name()
         );
         let mut command = match self {
             Self::Ours => ours(binary, target),
             Self::PySpy => py_spy(target),
             Self::Austin => austin(target),
+            Self::Tachyon => tachyon(target)?,
         };
         match self {
-            Self::Ours | Self::PySpy => {
+            Self::Ours | Self::PySpy | Self::Tachyon => {
                 command.args(["-r", &rate_hz.to_string(), "-d", &seconds.to_string()])
             }
             Self::Austin => {
@@ -87,6 +100,9 @@ impl Profiler {
                 command.args(["-f", "raw"]);
             }
             Self::Austin => {}
+            Self::Tachyon => {
+                command.arg("--collapsed");
+            }
         }
         let messages = File::create(directory.join("messages"))?;
         let child = shell::dies_with_us(&mut command)
@@ -130,8 +146,11 @@ fn ours(binary: &Path, target: Target<'_>) -> Command {
     let mut command = Command::new(binary);
     match target {
         Target::Process(pid) => command.args(["-p", &pid.to_string()]),
-        Target::Family(_) => command.arg("--all-python"),
+        Target::Family(_) | Target::Host => command.arg("--all-python"),
         Target::Cgroup(path) => command.args(["--cgroup", path]),
+        Target::LeftOut { process, beside } => command
+            .args(["-p", &format!("{process},{beside}")])
+            .args(["--exclude-comm", "python*"]),
     };
     command
 }
@@ -142,28 +161,36 @@ fn py_spy(target: Target<'_>) -> Command {
     match target {
         Target::Process(pid) => command.args(["-p", &pid.to_string()]),
         Target::Family(pid) => command.args(["--subprocesses", "-p", &pid.to_string()]),
-        Target::Cgroup(_) => &mut command,
+        Target::Cgroup(_) | Target::LeftOut { .. } | Target::Host => &mut command,
     };
     command
 }
 
-/// It is linked against a newer libc than most hosts have: it is run by the loader, and with the
-/// libraries, of the newer root file system.
+/// It is linked against a newer libc than most hosts have.
 fn austin(target: Target<'_>) -> Command {
-    let root = setup::forky();
-    let mut command = Command::new(root.join("usr/lib64/ld-linux-x86-64.so.2"));
+    let mut command = by_newer_loader();
     command
-        .arg("--library-path")
-        .arg(root.join("usr/lib/x86_64-linux-gnu"))
         .arg(setup::peers_path().join("bin/austin"))
         // On-CPU stacks only, as the other two.
         .arg("-c");
     match target {
         Target::Process(pid) => command.args(["-p", &pid.to_string()]),
         Target::Family(pid) => command.args(["-C", "-p", &pid.to_string()]),
-        Target::Cgroup(_) => &mut command,
+        Target::Cgroup(_) | Target::LeftOut { .. } | Target::Host => &mut command,
     };
     command
+}
+
+fn tachyon(target: Target<'_>) -> Result<Command> {
+    let mut command = Interpreter::Loaded("3.15").command()?;
+    command.args(["-m", "profiling.sampling", "attach"]);
+    match target {
+        Target::Process(pid) => {
+            command.arg(pid.to_string());
+            Ok(command)
+        }
+        _ => bail!("CPython's own sampler takes one process"),
+    }
 }
 
 impl Run {
@@ -188,6 +215,8 @@ impl Run {
                     serde_json::from_slice(&fs::read(self.directory.join("stats"))?)?;
                 stats["samples"]["delivered"].as_u64()
             }
+            // "Captured 2000 samples in 2.00 seconds"
+            Profiler::Tachyon => number_after(&messages, "Captured "),
             // "Samples: 2999 Errors: 0"
             Profiler::PySpy => number_after(&messages, "Samples: "),
             // "Error rate . . . 0/2636", with escapes for colour between.

@@ -4,7 +4,7 @@ use std::{
     fs::{self, File},
     io::{BufRead as _, BufReader, Read as _, Write as _},
     os::unix::process::CommandExt as _,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
@@ -12,19 +12,23 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 
+use super::interpreter::{Interpreter, USUAL};
 use crate::{paths, shell};
 
-/// An interpreter that all the profilers compared know.
-const PYTHON: &str = "versions/3.12.1/bin/python3.12";
-
-fn python(program: &str) -> Command {
-    let mut command = Command::new(paths::pyenv().join(PYTHON));
-    command
-        .arg(paths::workspace().join("xtask/programs").join(program))
-        .stdin(Stdio::null());
-    shell::dies_with_us(&mut command);
-    command
+/// Where a program lies.
+fn program(name: &str) -> PathBuf {
+    paths::workspace().join("xtask/programs").join(name)
 }
+
+fn python(name: &str) -> Result<Command> {
+    let mut command = USUAL.command()?;
+    command.arg(program(name)).stdin(Stdio::null());
+    shell::dies_with_us(&mut command);
+    Ok(command)
+}
+
+/// How deep a busy thread is, in frames, unless said otherwise.
+pub const FRAMES: u32 = 30;
 
 /// One busy thread, which counts its rounds.
 pub struct Busy {
@@ -34,19 +38,36 @@ pub struct Busy {
 
 impl Busy {
     /// Starts it, and waits until it counts.
-    pub fn start(directory: &std::path::Path) -> Result<Self> {
+    pub fn start(directory: &Path) -> Result<Self> {
         let busy = Self::spawn(directory)?;
         busy.until_it_counts()?;
         Ok(busy)
     }
 
     /// Starts it.
-    pub fn spawn(directory: &std::path::Path) -> Result<Self> {
+    pub fn spawn(directory: &Path) -> Result<Self> {
+        Self::spawn_with(USUAL, FRAMES, directory)
+    }
+
+    /// Starts one of so many frames on an interpreter, and waits until it counts.
+    pub fn start_with(interpreter: Interpreter, frames: u32, directory: &Path) -> Result<Self> {
+        let busy = Self::spawn_with(interpreter, frames, directory)?;
+        busy.until_it_counts()?;
+        Ok(busy)
+    }
+
+    fn spawn_with(interpreter: Interpreter, frames: u32, directory: &Path) -> Result<Self> {
         let counter = directory.join("counter");
         fs::write(&counter, [0; 8])?;
-        let child = python("deep.py").arg(&counter).spawn();
+        let mut command = interpreter.command()?;
+        // The program and its counter are given by descriptor: the interpreter may be in another root.
+        command
+            .args(["-", &frames.to_string()])
+            .stdin(File::open(program("deep.py"))?)
+            .stdout(File::options().write(true).open(&counter)?);
+        let child = shell::dies_with_us(&mut command).spawn();
         Ok(Self {
-            child: child.context("no CPython 3.12.1: run cargo xtask setup")?,
+            child: child.with_context(|| format!("cannot run CPython {}", interpreter.name()))?,
             counter,
         })
     }
@@ -74,7 +95,7 @@ impl Busy {
         self.child.id()
     }
 
-    /// Rounds so far. The program writes through a mapping: the file has it at once.
+    /// Rounds so far.
     pub fn rounds(&self) -> Result<u64> {
         let mut bytes = [0; 8];
         File::open(&self.counter)?.read_exact(&mut bytes)?;
@@ -83,6 +104,37 @@ impl Busy {
 }
 
 impl Drop for Busy {
+    fn drop(&mut self) {
+        end(&mut self.child);
+    }
+}
+
+/// A process that sleeps, under another name than interpreters have.
+pub struct Sleeper {
+    child: Child,
+}
+
+impl Sleeper {
+    /// Starts it, and gives it time to fall asleep.
+    pub fn start() -> Result<Self> {
+        let mut command = USUAL.command()?;
+        command.args([
+            "-c",
+            "import time; open('/proc/self/comm', 'w').write('sleeper'); time.sleep(1e6)",
+        ]);
+        let child = shell::dies_with_us(&mut command)
+            .stdin(Stdio::null())
+            .spawn()?;
+        thread::sleep(Duration::from_secs(1));
+        Ok(Self { child })
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for Sleeper {
     fn drop(&mut self) {
         end(&mut self.child);
     }
@@ -110,7 +162,7 @@ impl Idle {
     /// Starts it, and one child more that tells the time by its functions' names where `clock` is set. Waits
     /// until all run and have come to rest.
     pub fn start(crowd: Crowd, clock: bool) -> Result<Self> {
-        let mut command = python("idle.py");
+        let mut command = python("idle.py")?;
         command
             .arg(crowd.children.to_string())
             .args(["--executed", &crowd.executed.to_string()])
@@ -168,7 +220,7 @@ pub struct Storms {
 impl Storm {
     /// Starts the parent, which waits for [`Self::begin`].
     pub fn start(seconds: u64, rate: u32, birth: Birth) -> Result<Self> {
-        let mut command = python("storm.py");
+        let mut command = python("storm.py")?;
         command
             .args([seconds.to_string(), rate.to_string()])
             .arg(match birth {

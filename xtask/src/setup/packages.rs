@@ -72,6 +72,11 @@ const WANTED: &[Package] = &[
         name: "runc",
         any_of: &["runc"],
     },
+    // Counts the instructions of the user side.
+    Package {
+        name: "valgrind",
+        any_of: &["valgrind"],
+    },
     // Reads the symbols of an interpreter, for what the tests expect of ours.
     Package {
         name: "binutils",
