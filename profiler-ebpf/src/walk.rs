@@ -32,6 +32,7 @@ pub fn start_walk(scratch: &mut Scratch, layout: &Layout, entry: &mut ThreadEntr
         generation: scratch.sample.generation,
         code_type: scratch.code_type,
         interpreter: threads::interpreter(&UserMemory, layout, &mut entry.main, &scratch.window),
+        number: scratch.sample.time,
     };
     scratch.walk = match walk::start(&UserMemory, layout, &scratch.window) {
         Ok(start) => Walk::from(start, owner),
@@ -54,6 +55,7 @@ pub extern "C" fn walk_frames() -> u32 {
             layout,
             &mut scratch.window,
             &mut scratch.stretch,
+            &mut scratch.codes,
             &mut scratch.walk,
             &mut scratch.frames,
         ) {
