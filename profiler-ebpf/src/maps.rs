@@ -79,6 +79,11 @@ pub static RING_2: RingBuf = RingBuf::with_byte_size(shared::DEFAULT_RING_BYTES,
 #[map]
 pub static RING_3: RingBuf = RingBuf::with_byte_size(shared::DEFAULT_RING_BYTES, 0);
 
+/// The ring buffer of the news of processes and cgroups, for all CPUs: it comes in the order in which it happened, and
+/// finds room where samples do not.
+#[map]
+pub static NEWS: RingBuf = RingBuf::with_byte_size(shared::NEWS_BYTES, 0);
+
 /// Counts what has no process to be counted at: by `profiler_common::shared::event`.
 #[map]
 pub static EVENTS: PerCpuArray<u64> = PerCpuArray::with_max_entries(shared::event::COUNT, 0);

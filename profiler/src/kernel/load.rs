@@ -53,6 +53,7 @@ pub struct Kernel {
     programs: Ebpf,
     registry: Registry,
     rings: Vec<RingBuf<MapData>>,
+    news: RingBuf<MapData>,
     events: PerCpuArray<MapData, u64>,
     filter: FilterMaps,
     // Held for as long as the programs may run: the array of tail calls loses its entries with it.
@@ -156,6 +157,7 @@ impl Kernel {
                 capacity.processes,
             ),
             rings,
+            news: RingBuf::try_from(take(&mut programs, "NEWS")?)?,
             events: PerCpuArray::try_from(take(&mut programs, "EVENTS")?)?,
             filter: FilterMaps::new(
                 Array::try_from(take(&mut programs, "FILTER")?)?,
@@ -271,26 +273,27 @@ impl Kernel {
         &mut self.registry
     }
 
-    /// Hands every record that has arrived to `handle`; how many there were.
-    pub fn drain(&mut self, mut handle: impl FnMut(&[u8])) -> usize {
+    /// Hands the news of processes and cgroups that have arrived to `handle`, in the order in which they happened.
+    pub fn news(&mut self, handle: impl FnMut(&[u8])) {
+        drain(&mut self.news, handle);
+    }
+
+    /// Hands the samples that have arrived, and what belongs to them, to `handle`: those of one CPU in their order.
+    pub fn samples(&mut self, mut handle: impl FnMut(&[u8])) {
         #[cfg(feature = "diagnostics")]
         if let Some(log) = &mut self.log {
             log.flush();
         }
-        let mut records = 0;
         for ring in &mut self.rings {
-            while let Some(record) = ring.next() {
-                handle(&record);
-                records += 1;
-            }
+            drain(ring, &mut handle);
         }
-        records
     }
 
     /// The ring buffers' descriptors, to wait on.
     #[must_use]
     pub fn descriptors(&self) -> Vec<RawFd> {
-        self.rings.iter().map(AsRawFd::as_raw_fd).collect()
+        let rings = self.rings.iter().chain([&self.news]);
+        rings.map(AsRawFd::as_raw_fd).collect()
     }
 
     /// How often something happened that has no process to be counted at
@@ -300,6 +303,12 @@ impl Kernel {
         self.events
             .get(&event, 0)
             .map_or(0, |values| values.iter().sum())
+    }
+}
+
+fn drain(ring: &mut RingBuf<MapData>, mut handle: impl FnMut(&[u8])) {
+    while let Some(record) = ring.next() {
+        handle(&record);
     }
 }
 

@@ -341,21 +341,16 @@ impl Recording {
     /// Takes in what has arrived.
     fn drain(&mut self) -> Result<(), KernelError> {
         let (collector, discovery) = (&mut self.collector, &mut self.discovery);
-        let mut before = collector.processes.len();
-        self.kernel.drain(|record| {
-            match collector.take(record) {
-                Some(Notice::Exec { pid, cpu }) => discovery.execed(pid, cpu),
-                Some(Notice::Ended(pid, time)) => discovery.ended(pid, time),
-                Some(Notice::Stranger(pid, time)) => discovery.met(pid, time),
-                Some(Notice::Stateless(pid)) => discovery.doubt(pid),
-                None => {}
-            }
-            for forked in &collector.processes[before..] {
-                discovery.forked(forked.pid, forked.generation);
-            }
-            before = collector.processes.len();
-        });
-        self.collector.tidy();
+        // The news first: what has ended by now has sent its samples before.
+        self.kernel
+            .news(|record| take(collector, discovery, record));
+        let ends = collector.ends();
+        self.kernel
+            .samples(|record| take(collector, discovery, record));
+        // And once more: what has sent samples by now was forked before.
+        self.kernel
+            .news(|record| take(collector, discovery, record));
+        collector.tidy(ends);
         self.select()?;
         if self.options.thread_names {
             self.names.ask(&mut self.collector);
@@ -430,6 +425,21 @@ impl Recording {
             launched: self.launched,
             selection: self.selection,
         })
+    }
+}
+
+/// Takes in a record.
+fn take(collector: &mut Collector, discovery: &mut Discovery, record: &[u8]) {
+    let before = collector.processes.len();
+    match collector.take(record) {
+        Some(Notice::Exec { pid, cpu }) => discovery.execed(pid, cpu),
+        Some(Notice::Ended(pid, time)) => discovery.ended(pid, time),
+        Some(Notice::Stranger(pid, time)) => discovery.met(pid, time),
+        Some(Notice::Stateless(pid)) => discovery.doubt(pid),
+        None => {}
+    }
+    for forked in &collector.processes[before..] {
+        discovery.forked(forked.pid, forked.generation);
     }
 }
 
