@@ -10,10 +10,10 @@ use profiler_common::{
 };
 
 use crate::{
+    chain::{CAPTURE_UNTIL, end, go_on, scratch, scratch_and_layout},
     maps,
     output::{self, Wake},
     publish::kept_frame,
-    sample::{CAPTURE_UNTIL, end, go_on, scratch},
     scratch::{Capture, INLINE_TABLE, INLINE_TEXT, MISSING_SLOTS, PIECE_BYTES, Scratch},
     user_memory::{UserMemory, read_bytes},
 };
@@ -50,7 +50,7 @@ pub fn capture(ctx: PerfEventContext) -> u32 {
             break;
         }
     }
-    let Some((scratch, _)) = scratch() else {
+    let Some(scratch) = scratch() else {
         end(Outcome::Internal);
         return 0;
     };
@@ -67,11 +67,11 @@ pub fn capture(ctx: PerfEventContext) -> u32 {
     0
 }
 
-/// Sends one code object. A global function: see [`crate::sample::look_at_threads`].
+/// Sends one code object. A global function: see [`crate::search::look_at_threads`].
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn capture_next() -> u32 {
-    let (Some((scratch, layout)), Some(buffer)) = (scratch(), capture_buffer()) else {
+    let (Some((scratch, layout)), Some(buffer)) = (scratch_and_layout(), capture_buffer()) else {
         return turn::DONE;
     };
     if scratch.missing_next.get() >= scratch.missing_count.get() {
@@ -227,7 +227,7 @@ pub fn pieces(ctx: PerfEventContext) -> u32 {
             break;
         }
     }
-    let Some((scratch, _)) = scratch() else {
+    let Some(scratch) = scratch() else {
         end(Outcome::Internal);
         return 0;
     };
@@ -243,11 +243,11 @@ pub fn pieces(ctx: PerfEventContext) -> u32 {
     0
 }
 
-/// Sends one piece. A global function: see [`crate::sample::look_at_threads`].
+/// Sends one piece. A global function: see [`crate::search::look_at_threads`].
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn send_piece() -> u32 {
-    let (Some((scratch, _)), Some(buffer)) = (scratch(), capture_buffer()) else {
+    let (Some(scratch), Some(buffer)) = (scratch(), capture_buffer()) else {
         return turn::DONE;
     };
     let pieces = &mut scratch.pieces;

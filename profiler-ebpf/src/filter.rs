@@ -72,7 +72,7 @@ fn found(filter: &Filter) -> u32 {
 }
 
 /// Finds out what the places say of the current cgroup. A global function, which the verifier looks at once, and
-/// which keeps the sampling program small: see [`crate::sample::look_at_threads`].
+/// which keeps the sampling program small: see [`crate::search::look_at_threads`].
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn find_place() -> u32 {

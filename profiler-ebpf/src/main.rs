@@ -1,16 +1,18 @@
 //! The kernel side of pyprof-ebpf: entry points and maps.
 //!
-//! One firing of the sampling event runs a chain of programs, linked by tail calls so that each is small
-//! enough for every supported kernel's verifier: `sample` finds the process and the thread, `find`
-//! searches for the thread's Python state where it is not cached, `walk` walks the frames, `publish`
-//! sends a sample of a known stack or lists what must be sent first, `capture` and `pieces` send code
-//! objects, `finish` sends a new stack and its sample. The walk itself is `profiler_common::cpython`.
+//! In the steady state, one firing of the sampling event runs one program: `sample` finds the process and the
+//! thread, walks its frames and sends the sample. What is not known, or takes long, is left to a chain of
+//! programs, linked by tail calls so that each is small enough for every supported kernel's verifier: `find`
+//! searches for the thread's Python state, `walk` walks the frames behind that, or more of them, `publish` lists
+//! what must be sent before a new stack, `capture` and `pieces` send code objects, `finish` sends the stack and
+//! its sample. The walk itself is `profiler_common::cpython`.
 #![no_std]
 #![no_main]
 #![feature(asm_experimental_arch)]
 
 mod capture;
 mod cgroups;
+mod chain;
 mod config;
 mod ended;
 mod filter;
@@ -22,8 +24,10 @@ mod output;
 mod publish;
 mod sample;
 mod scratch;
+mod search;
 mod strangers;
 mod user_memory;
+mod walk;
 
 #[cfg(not(test))]
 #[panic_handler]

@@ -1,4 +1,4 @@
-//! The second half of a sample: sending it, and before it the stack where that is new.
+//! The end of a sample: sending it, and before it the stack where that is new.
 
 use core::arch::asm;
 
@@ -6,14 +6,15 @@ use aya_ebpf::{macros::perf_event, programs::PerfEventContext};
 use profiler_common::{
     cpython::walk::{LEAF_FRAMES, ROOT_FRAMES},
     outcome::Outcome,
+    process::Process,
     record::{Stack, StackFrame, kind, mark},
     shared::{CODE_SLOTS, STACK_SLOTS, stage},
 };
 
 use crate::{
+    chain::{end, end_in, go_on, scratch},
     maps,
     output::{self, Wake},
-    sample::{end, go_on, scratch},
     scratch::{MISSING_SLOTS, Scratch},
 };
 
@@ -22,13 +23,9 @@ const FRAMES_PER_TURN: u32 = 16;
 
 const _: () = assert!(((LEAF_FRAMES + ROOT_FRAMES) as u32).is_multiple_of(FRAMES_PER_TURN));
 
-/// Sends the sample if its stack is known; else lists the code objects that must be sent before.
-#[perf_event]
-pub fn publish(ctx: PerfEventContext) -> u32 {
-    let Some((scratch, _)) = scratch() else {
-        end(Outcome::Internal);
-        return 0;
-    };
+/// Sends the sample if its stack is known; else goes on to what must be sent before.
+#[inline(always)]
+pub fn publish_here(ctx: &PerfEventContext, scratch: &mut Scratch, process: *mut Process) {
     if scratch.walk.depth == 0 && scratch.walk.marks == 0 {
         // Only shims and incomplete frames.
         scratch.walk.marks = mark::NO_FRAME;
@@ -38,15 +35,25 @@ pub fn publish(ctx: PerfEventContext) -> u32 {
     if let Some(&sent) = maps::SENT_STACKS.get(id as u32 & (STACK_SLOTS - 1))
         && sent == id
     {
-        send_sample(scratch);
-        return 0;
+        end_in(process, send_sample(scratch));
+        return;
     }
+    go_on(ctx, scratch, stage::PUBLISH);
+}
+
+/// Lists the code objects that must be sent before the stack.
+#[perf_event]
+pub fn publish(ctx: PerfEventContext) -> u32 {
+    let Some(scratch) = scratch() else {
+        end(Outcome::Internal);
+        return 0;
+    };
     scratch.stack = Stack {
         kind: kind::STACK,
         padding: 0,
         pid: scratch.sample.pid,
         generation: scratch.sample.generation,
-        id,
+        id: scratch.sample.stack,
         marks: scratch.walk.marks,
         depth: scratch.walk.depth,
         leaf_frames: scratch.walk.leaf_frames(),
@@ -69,7 +76,7 @@ pub fn publish(ctx: PerfEventContext) -> u32 {
 /// Sends what is missing, or the stack where nothing is.
 #[inline(always)]
 fn go_on_behind_noted(ctx: &PerfEventContext) -> u32 {
-    let Some((scratch, _)) = scratch() else {
+    let Some(scratch) = scratch() else {
         end(Outcome::Internal);
         return 0;
     };
@@ -83,11 +90,11 @@ fn go_on_behind_noted(ctx: &PerfEventContext) -> u32 {
 }
 
 /// Notes which of the frames from `first` on have code objects to be sent; whether there are frames behind
-/// these. A global function: see [`crate::sample::look_at_threads`].
+/// these. A global function: see [`crate::search::look_at_threads`].
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn note_missing(first: u32) -> u32 {
-    let Some((scratch, _)) = scratch() else {
+    let Some(scratch) = scratch() else {
         return 0;
     };
     for offset in 0..FRAMES_PER_TURN {
@@ -138,7 +145,7 @@ fn note_if_missing(scratch: &mut Scratch, index: u32) {
 /// Sends the new stack and its sample.
 #[perf_event]
 pub fn finish(ctx: PerfEventContext) -> u32 {
-    let Some((scratch, _)) = scratch() else {
+    let Some(scratch) = scratch() else {
         end(Outcome::Internal);
         return 0;
     };
@@ -175,16 +182,15 @@ pub fn finish(ctx: PerfEventContext) -> u32 {
     );
     #[cfg(not(feature = "diagnostics"))]
     let _ = ctx;
-    send_sample(scratch);
+    end(send_sample(scratch));
     0
 }
 
+/// Sends the sample; returns how it ended.
 #[inline(always)]
-fn send_sample(scratch: &Scratch) {
-    end(
-        match output::send_record(&scratch.sample, Wake::WhenFilling) {
-            Ok(()) => Outcome::Delivered,
-            Err(output::Full) => Outcome::RingBufferFull,
-        },
-    );
+fn send_sample(scratch: &Scratch) -> Outcome {
+    match output::send_record(&scratch.sample, Wake::WhenFilling) {
+        Ok(()) => Outcome::Delivered,
+        Err(output::Full) => Outcome::RingBufferFull,
+    }
 }

@@ -5,7 +5,7 @@ use profiler_common::{
     cpython::{
         code::CodeFields,
         threads::{Remembered, Search},
-        walk::{Frames, Walk},
+        walk::{Frames, MetCodes, Walk},
     },
     memory::{Stretch, Window},
     record,
@@ -47,6 +47,8 @@ pub struct Scratch {
     pub window: Window,
     /// Copy of the frames that are being walked.
     pub stretch: Stretch,
+    /// Code objects that the walk has met.
+    pub codes: MetCodes,
     /// The sample to send.
     pub sample: record::Sample,
     /// Address of `PyCode_Type`.

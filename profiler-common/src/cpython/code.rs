@@ -15,11 +15,20 @@ pub const fn identity_words(layout: &Layout) -> u16 {
     layout.code_first_line & !7
 }
 
+/// What a frame needs to know of its code object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Code {
+    /// The identity.
+    pub key: u64,
+    /// `_co_firsttraceable`, where the layout has it.
+    pub first_traceable: u32,
+}
+
 /// What stands where a frame says that its code object is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CodeState {
-    /// A code object, with its identity.
-    Code(u64),
+    /// A code object.
+    Code(Code),
     /// Something else.
     NotCode,
     /// Memory that could not be read; the identity is made from the address alone.
@@ -50,6 +59,29 @@ pub const fn seed(generation: u64, interpreter: u32) -> u64 {
     }
 }
 
+/// A hash over some words that does not wait for one before it takes the next: their sum, each multiplied by an
+/// odd number of its own. A code object's words are pointers and small numbers that somebody else chose, never us:
+/// two sets of them with one sum are as rare as chance makes 64 bits be.
+#[derive(Clone, Copy)]
+struct Sum {
+    sum: u64,
+    words: u64,
+}
+
+impl Sum {
+    #[inline(always)]
+    const fn add(self, word: u64) -> Self {
+        // Steps of the golden ratio's sequence, as SplitMix64 takes them, made odd: unrolled, they are constants.
+        let step = (self.words + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let mixed = (step ^ (step >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let factor = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb) | 1;
+        Self {
+            sum: self.sum.wrapping_add(word.wrapping_mul(factor)),
+            words: self.words + 1,
+        }
+    }
+}
+
 /// Reads what tells a code object from any other that may have lain, or will lie, at its address, into
 /// one number. Leaves the code object's window in `window`, except where the layout has no version.
 ///
@@ -65,7 +97,7 @@ pub fn identify<M: Memory>(
     address: u64,
     window: &mut Window,
 ) -> CodeState {
-    let mut key = mix(seed, address);
+    let key = mix(seed, address);
     if address == 0 {
         return CodeState::NotCode;
     }
@@ -80,23 +112,21 @@ pub fn identify<M: Memory>(
     {
         return CodeState::NotCode;
     }
+    let mut sum = Sum { sum: key, words: 0 };
     // A fixed number of words: a loop to a length given by the layout would be one more fork in the
     // verifier's way for each word of each frame.
     let first = identity_words(layout).wrapping_sub(layout.code_window);
     for word in 0..IDENTITY_WORDS {
-        key = mix(key, window.u64(first.wrapping_add(word * 8)));
+        sum = sum.add(window.u64(first.wrapping_add(word * 8)));
     }
     let name = window.u64(layout.code_name.wrapping_sub(layout.code_window));
     let table = window.u64(layout.code_line_table.wrapping_sub(layout.code_window));
-    key = mix(
-        key,
-        window.u64(layout.code_filename.wrapping_sub(layout.code_window)),
-    );
-    key = mix(mix(key, name), table);
+    let file = window.u64(layout.code_filename.wrapping_sub(layout.code_window));
+    let first_traceable = window.u32(layout.code_first_traceable.wrapping_sub(layout.code_window));
+    sum = sum.add(file).add(name).add(table);
     if layout.features & feature::CODE_VERSION == 0 {
         // What cannot be read now reads as 0: the key changes once it can, and the object is sent again.
-        key = mix(
-            key,
+        sum = sum.add(
             memory
                 .read_word(name.wrapping_add(u64::from(layout.unicode_hash)))
                 .unwrap_or(0),
@@ -109,16 +139,17 @@ pub fn identify<M: Memory>(
         if head.is_ok() {
             let data = layout.bytes_data - layout.bytes_size;
             let size = window.u64(0);
-            key = mix(key, size);
             // Bytes beyond the table's end are whatever lies there: they must not count.
-            key = mix(key, window.u64(data) & low_bytes(size));
-            key = mix(
-                key,
-                window.u64(data + 8) & low_bytes(size.saturating_sub(8)),
-            );
+            sum = sum
+                .add(size)
+                .add(window.u64(data) & low_bytes(size))
+                .add(window.u64(data + 8) & low_bytes(size.saturating_sub(8)));
         }
     }
-    CodeState::Code(key)
+    CodeState::Code(Code {
+        key: mix(sum.sum, 0),
+        first_traceable,
+    })
 }
 
 /// A mask of the lowest `bytes` bytes of a word.

@@ -54,10 +54,15 @@ pub struct Walk {
     pub attempts: u64,
     /// See [`StackFrame::interpreter`].
     pub interpreter: u64,
+    /// Tells this walk from any other that was done with the same memory: see [`MetCode`].
+    pub number: u64,
 }
 
 /// How many `_PyCFrame`s are tried: the newest, and the one before it.
 const ATTEMPTS: u64 = 2;
+
+/// An odd number: 2^64 divided by the square root of two.
+const AT: u64 = 0xb504_f333_f9de_6485;
 
 /// Whose frames are walked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,7 +73,34 @@ pub struct Owner {
     pub code_type: u64,
     /// See [`StackFrame::interpreter`].
     pub interpreter: u32,
+    /// See [`Walk::number`].
+    pub number: u64,
 }
+
+/// How many code objects are remembered during a walk.
+pub const CODE_SLOTS: usize = 32;
+
+const _: () = assert!(CODE_SLOTS.is_power_of_two());
+
+/// What a walk has read of a code object: deep stacks are recursive.
+///
+/// It holds for that one walk. The thread does not run meanwhile, its frames keep their code objects alive, and
+/// these are written before a frame has them and never after (CPython `init_code`, Objects/codeobject.c).
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct MetCode {
+    /// [`Walk::number`] of the walk.
+    pub walk: u64,
+    /// Address of the code object.
+    pub address: u64,
+    /// Its identity.
+    pub key: u64,
+    /// [`first_traceable`].
+    pub first_traceable: i64,
+}
+
+/// The code objects that were met: direct-mapped by address.
+pub type MetCodes = [MetCode; CODE_SLOTS];
 
 /// Where a walk begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,6 +126,7 @@ impl Walk {
             cframe: start.cframe,
             attempts: ATTEMPTS,
             interpreter: owner.interpreter as u64,
+            number: owner.number,
             depth: 0,
             marks: if frame == 0 { mark::NO_FRAME } else { 0 },
         }
@@ -112,6 +145,7 @@ impl Walk {
             cframe: 0,
             attempts: 0,
             interpreter: 0,
+            number: 0,
         }
     }
 
@@ -174,10 +208,9 @@ impl Walk {
             }
         }
         self.depth += 1;
-        self.hash = code::mix(
-            code::mix(self.hash, frame.key),
-            frame.instruction as u32 as u64,
-        );
+        // The key is a hash already. Only one step waits for the frame before.
+        let at = (frame.instruction as u32 as u64).wrapping_mul(AT);
+        self.hash = code::mix(self.hash, frame.key.wrapping_add(at));
     }
 }
 
@@ -246,11 +279,12 @@ pub fn step<M: Memory>(
     layout: &Layout,
     window: &mut Window,
     stretch: &mut Stretch,
+    codes: &mut MetCodes,
     walk: &mut Walk,
     frames: &mut Frames,
 ) -> bool {
     if walk.next != 0 {
-        visit(memory, layout, window, stretch, walk, frames);
+        visit(memory, layout, window, stretch, codes, walk, frames);
     }
     if walk.next == 0 && walk.cframe != 0 {
         // The chain ended before an entry was met.
@@ -266,6 +300,7 @@ fn visit<M: Memory>(
     layout: &Layout,
     window: &mut Window,
     stretch: &mut Stretch,
+    codes: &mut MetCodes,
     walk: &mut Walk,
     frames: &mut Frames,
 ) {
@@ -319,20 +354,40 @@ fn visit<M: Memory>(
             copy.u32(at.wrapping_add(layout.frame_tlbc_index)),
         )
     };
-    let key = match code::identify(memory, layout, walk.code_type, walk.seed, address, window) {
-        CodeState::NotCode => return,
-        CodeState::Code(key) => {
-            if layout.code_tlbc != 0 {
-                instruction = in_copies(memory, layout, window, address, pointer, copy_index);
+    let met = &mut codes[(address >> 4) as usize & (CODE_SLOTS - 1)];
+    // Where threads have copies of the bytecode, each frame needs more of the code object.
+    let known = met.address == address && met.walk == walk.number && layout.code_tlbc == 0;
+    if !known {
+        match code::identify(memory, layout, walk.code_type, walk.seed, address, window) {
+            CodeState::NotCode => return,
+            CodeState::Code(code) => {
+                if layout.code_tlbc != 0 {
+                    instruction = in_copies(memory, layout, window, address, pointer, copy_index);
+                }
+                *met = MetCode {
+                    walk: walk.number,
+                    address,
+                    key: code.key,
+                    first_traceable: first_traceable(layout, code.first_traceable),
+                };
             }
-            if is_incomplete(memory, layout, owner, address, instruction) {
-                return;
+            // The frame is real, only its code object is not present: user space may still read it.
+            CodeState::Unreadable(key) => {
+                *met = MetCode {
+                    walk: walk.number,
+                    address,
+                    key,
+                    first_traceable: i64::MIN,
+                };
             }
-            key
         }
-        // The frame is real, only its code object is not present: user space may still read it.
-        CodeState::Unreadable(key) => key,
-    };
+    }
+    if i64::from(instruction) < met.first_traceable
+        && u16::from(owner) != layout.frame_owner_generator
+    {
+        return;
+    }
+    let key = met.key;
     walk.push(
         StackFrame {
             key,
@@ -379,27 +434,15 @@ fn in_copies<M: Memory>(
     }
 }
 
-/// Whether a frame was pushed but has not come past its first traceable instruction: not yet a call
-/// that Python knows of (`_PyFrame_IsIncomplete`, CPython 3.11 to 3.15, `Include/internal/pycore_frame.h`).
+/// Where the first traceable instruction of a code object is (bytes), given the field, or a number below any other.
+///
+/// A frame before it was pushed but is not yet a call that Python knows of, unless it is a generator's
+/// (`_PyFrame_IsIncomplete`, CPython 3.11 to 3.15, `Include/internal/pycore_frame.h`).
 #[inline(always)]
-fn is_incomplete<M: Memory>(
-    memory: &M,
-    layout: &Layout,
-    owner: u8,
-    code: u64,
-    instruction: i32,
-) -> bool {
-    // What precedes the first traceable instruction (MAKE_CELL, COPY_FREE_VARS, RETURN_GENERATOR) is
-    // short: only a frame near its begin is worth another read.
-    const PROLOGUE_BYTES: i32 = 128;
-    if layout.features & feature::FIRST_TRACEABLE == 0
-        || u16::from(owner) == layout.frame_owner_generator
-        || instruction >= PROLOGUE_BYTES
-    {
-        return false;
-    }
-    match memory.read_word(code.wrapping_add(u64::from(layout.code_first_traceable))) {
-        Ok(word) => instruction < (word as u32 as i32).wrapping_mul(2),
-        Err(Fault) => false,
+const fn first_traceable(layout: &Layout, field: u32) -> i64 {
+    if layout.features & feature::FIRST_TRACEABLE == 0 {
+        i64::MIN
+    } else {
+        (field as i32 as i64) * 2
     }
 }

@@ -6,7 +6,7 @@ use super::{
     code,
     image::Image,
     layout::{Layout, feature, instruction},
-    walk::{self, Frames, LEAF_FRAMES, Owner, ROOT_FRAMES, Start, Walk},
+    walk::{self, Frames, LEAF_FRAMES, MetCodes, Owner, ROOT_FRAMES, Start, Walk},
 };
 use crate::{
     memory::{Stretch, Window},
@@ -32,7 +32,7 @@ fn layout() -> Layout {
     layout.frame_owner = 64;
     layout.frame_owner_generator = 1;
     layout.code_window = 8;
-    layout.code_span = 136;
+    layout.code_span = 168;
     layout.code_type = 8;
     layout.code_first_line = 68;
     layout.code_filename = 112;
@@ -77,15 +77,18 @@ fn walk_all(image: &Image, layout: &Layout, start: Start, steps: u32) -> (Walk, 
         generation: 7,
         code_type: CODE_TYPE,
         interpreter: 0,
+        number: 1,
     };
     let mut walk = Walk::from(start, owner);
     let (mut window, mut stretch) = (Window::new(), Stretch::default());
+    let mut codes = MetCodes::default();
     for _ in 0..steps {
         if !walk::step(
             image,
             layout,
             &mut window,
             &mut stretch,
+            &mut codes,
             &mut walk,
             &mut frames,
         ) {

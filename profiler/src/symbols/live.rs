@@ -80,7 +80,9 @@ fn is_same(
 ) -> bool {
     let mut window = Window::new();
     match code::identify(memory, layout, code_type, seed, frame.address, &mut window) {
-        CodeState::Code(key) => key == frame.key || code::mix(seed, frame.address) == frame.key,
+        CodeState::Code(found) => {
+            found.key == frame.key || code::mix(seed, frame.address) == frame.key
+        }
         CodeState::NotCode | CodeState::Unreadable(_) => false,
     }
 }
