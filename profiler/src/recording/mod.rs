@@ -8,7 +8,7 @@ mod finish;
 mod names;
 pub mod past;
 mod register;
-mod select;
+pub mod select;
 pub mod selection;
 pub mod tracked;
 pub mod wait;
@@ -28,6 +28,7 @@ use self::{
     command::Launched,
     discovery::{Discovery, Scope},
     names::Names,
+    select::Binding,
     selection::{Selection, term::Term},
     tracked::{Counters, Notice},
     wait::{Lives, Stop},
@@ -129,8 +130,7 @@ pub struct Recording {
     containers_met_of: usize,
     /// The processes with whose ends the recording may end.
     lives: Lives,
-    /// The id of the cgroup that sampling is bound to.
-    bound_to: Option<u64>,
+    binding: Binding,
     /// Whether what arrived last told of processes that came, went or changed: more of that may come.
     has_news: bool,
 }
@@ -178,16 +178,21 @@ impl Recording {
         let mut collector = Collector::new(kernel::period_ns(options.rate_hz), full);
         // While the verifier is at work, processes are looked at, the busiest first.
         let mut outcome = Ok(());
-        let bound_to = selection.as_ref().and_then(|selection| {
-            let firings = (options.rate_hz, kernel.cpus());
-            select::bound_to(selection, firings, switches.as_ref())
-        });
-        let cgroup = bound_to.as_ref().map(|(_, directory)| directory);
-        kernel.sample(cgroup, |registry| {
+        let (mut binding, cgroup) = match &selection {
+            Some(selection) => {
+                let firings = (options.rate_hz, kernel.cpus());
+                select::binding(selection, firings, switches.as_ref())
+            }
+            None => (Binding::Everywhere, None),
+        };
+        let refusal = kernel.sample(cgroup.as_ref(), |registry| {
             let sight = (&options.scope, selection.as_mut());
             outcome = look(registry, &mut discovery, &mut collector, sight);
             outcome.is_ok() && discovery.is_behind()
         })?;
+        if let Some(error) = refusal {
+            binding = Binding::Refused(error);
+        }
         outcome?;
         let (started, sampling_since) = (SystemTime::now(), Instant::now());
         collector.begin_again();
@@ -221,7 +226,7 @@ impl Recording {
                 Scope::These { pids, .. } => Lives::of(pids),
             },
             has_news: true,
-            bound_to: bound_to.filter(|_| kernel.is_bound()).map(|(id, _)| id),
+            binding,
             kernel,
             options,
         })
@@ -261,10 +266,10 @@ impl Recording {
         self.containers.look();
     }
 
-    /// Whether the sampling clock runs in one cgroup alone.
+    /// Where the sampling clock runs.
     #[must_use]
-    pub const fn is_bound(&self) -> bool {
-        self.bound_to.is_some()
+    pub const fn binding(&self) -> &Binding {
+        &self.binding
     }
 
     /// How many instructions the verifier followed, by program.

@@ -17,7 +17,8 @@ use crate::{paths, shell};
 /// An interpreter that all the profilers compared know.
 const PYTHON: &str = "versions/3.12.1/bin/python3.12";
 
-fn python(program: &str) -> Command {
+/// One of our programs, to be run.
+pub fn python(program: &str) -> Command {
     let mut command = Command::new(paths::pyenv().join(PYTHON));
     command
         .arg(paths::workspace().join("xtask/programs").join(program))
