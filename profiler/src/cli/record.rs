@@ -152,8 +152,8 @@ pub fn run(config: Config, words: &[OsString]) -> Result<Option<ExitStatus>, Fai
             ));
         }
     }
-    if config.verbose > 0 && recording.is_bound() {
-        say("sampling is bound to the cgroup");
+    if config.verbose > 0 {
+        say(&format!("the sampling clock: {}", recording.binding()));
     }
     recording.discover()?;
     if config.command.is_empty() && recording.has_nothing_to_wait_for() {

@@ -2,6 +2,7 @@
 
 use std::{
     fs::File,
+    io,
     os::fd::{AsFd, AsRawFd, RawFd},
     panic, thread,
 };
@@ -198,7 +199,7 @@ impl Kernel {
     }
 
     /// Begins to sample on every CPU; where a cgroup of version 2 is given, by its directory, in it and those below it
-    /// alone if the kernel lets us, else everywhere. The kernel takes its time to verify the programs: `meanwhile` is called
+    /// alone if the kernel lets us, else everywhere: then why is what this returns. The kernel takes its time to verify the programs: `meanwhile` is called
     /// again and again until that is done, or it says that it has nothing more to do.
     ///
     /// # Errors
@@ -207,28 +208,26 @@ impl Kernel {
         &mut self,
         cgroup: Option<&File>,
         mut meanwhile: impl FnMut(&mut Registry) -> bool,
-    ) -> Result<(), KernelError> {
+    ) -> Result<Option<io::Error>, KernelError> {
         let (programs, stages) = (&mut self.programs, &mut self.stages);
         let (cpus, options) = (&self.cpus, &self.options);
-        self.bound = thread::scope(|scope| {
+        let (bound, refusal) = thread::scope(|scope| {
             let loading = scope.spawn(|| {
                 load(programs, stages)?;
-                let bound = cgroup.and_then(|cgroup| sample_in(cgroup, programs, cpus, options));
-                if bound.is_none() {
-                    sample(programs, cpus, options)?;
-                }
-                Ok::<_, KernelError>(bound)
+                let refusal = match cgroup.map(|cgroup| sample_in(cgroup, programs, cpus, options))
+                {
+                    Some(Ok(bound)) => return Ok((Some(bound), None)),
+                    Some(Err(error)) => Some(error),
+                    None => None,
+                };
+                sample(programs, cpus, options)?;
+                Ok::<_, KernelError>((None, refusal))
             });
             while !loading.is_finished() && meanwhile(&mut self.registry) {}
             joined(loading)
         })?;
-        Ok(())
-    }
-
-    /// Whether only threads in one cgroup, and in those below it, are sampled.
-    #[must_use]
-    pub const fn is_bound(&self) -> bool {
-        self.bound.is_some()
+        self.bound = bound;
+        Ok(refusal)
     }
 
     /// Samples everywhere, where it did so in one cgroup only.
@@ -389,14 +388,20 @@ fn load(programs: &mut Ebpf, stages: &mut ProgramArray<MapData>) -> Result<(), K
     Ok(())
 }
 
-/// Runs the first of them on every CPU while threads of a cgroup are there; None where that cannot be.
-fn sample_in(cgroup: &File, programs: &mut Ebpf, cpus: &[u32], options: &Options) -> Option<Bound> {
+/// Runs the first of them on every CPU while threads of a cgroup are there.
+fn sample_in(
+    cgroup: &File,
+    programs: &mut Ebpf,
+    cpus: &[u32],
+    options: &Options,
+) -> io::Result<Bound> {
     if options.clock != Clock::CpuClock {
-        return None;
+        return Err(io::ErrorKind::Unsupported.into());
     }
-    let program = perf_event(programs, SAMPLE).ok()?.fd().ok()?;
+    let program = perf_event(programs, SAMPLE).map_err(io::Error::other)?;
+    let program = program.fd().map_err(io::Error::other)?;
     let period = period_ns(options.rate_hz);
-    Bound::open(cgroup.as_fd(), cpus, period, program.as_fd()).ok()
+    Bound::open(cgroup.as_fd(), cpus, period, program.as_fd())
 }
 
 /// Attaches the first of them on every CPU.

@@ -9,7 +9,7 @@ mod names;
 pub mod past;
 mod register;
 pub mod replay;
-mod select;
+pub mod select;
 pub mod selection;
 pub mod stream;
 pub mod tracked;
@@ -30,6 +30,7 @@ use self::{
     command::Launched,
     discovery::{Discovery, Scope},
     names::Names,
+    select::Binding,
     selection::{Selection, term::Term},
     tracked::{Counters, Notice},
     wait::{Lives, Stop},
@@ -151,8 +152,7 @@ pub struct Recording {
     containers_met_of: usize,
     /// The processes with whose ends the recording may end.
     lives: Lives,
-    /// The id of the cgroup that sampling is bound to.
-    bound_to: Option<u64>,
+    binding: Binding,
     /// Whether what arrived last told of processes that came, went or changed: more of that may come.
     has_news: bool,
     /// Where the records go as well.
@@ -202,16 +202,21 @@ impl Recording {
         let mut collector = Collector::new(kernel::period_ns(options.rate_hz), full);
         // While the verifier is at work, processes are looked at, the busiest first.
         let mut outcome = Ok(());
-        let bound_to = selection.as_ref().and_then(|selection| {
-            let firings = (options.rate_hz, kernel.cpus());
-            select::bound_to(selection, firings, switches.as_ref())
-        });
-        let cgroup = bound_to.as_ref().map(|(_, directory)| directory);
-        kernel.sample(cgroup, |registry| {
+        let (mut binding, cgroup) = match &selection {
+            Some(selection) => {
+                let firings = (options.rate_hz, kernel.cpus());
+                select::binding(selection, firings, switches.as_ref())
+            }
+            None => (Binding::Everywhere, None),
+        };
+        let refusal = kernel.sample(cgroup.as_ref(), |registry| {
             let sight = (&options.scope, selection.as_mut());
             outcome = look(registry, &mut discovery, &mut collector, sight);
             outcome.is_ok() && discovery.is_behind()
         })?;
+        if let Some(error) = refusal {
+            binding = Binding::Refused(error);
+        }
         outcome?;
         let (started, sampling_since) = (SystemTime::now(), Instant::now());
         collector.begin_again();
@@ -245,8 +250,8 @@ impl Recording {
                 Scope::These { pids, .. } => Lives::of(pids),
             },
             has_news: true,
-            bound_to: bound_to.filter(|_| kernel.is_bound()).map(|(id, _)| id),
             stream: None,
+            binding,
             kernel,
             options,
         })
@@ -286,10 +291,10 @@ impl Recording {
         self.containers.look();
     }
 
-    /// Whether the sampling clock runs in one cgroup alone.
+    /// Where the sampling clock runs.
     #[must_use]
-    pub const fn is_bound(&self) -> bool {
-        self.bound_to.is_some()
+    pub const fn binding(&self) -> &Binding {
+        &self.binding
     }
 
     /// Keeps the records from now on; returns the stream that was kept until now.

@@ -1,6 +1,6 @@
 //! The filter in the course of a recording.
 
-use std::{fs::File, time::Duration};
+use std::{fmt, fs::File, io, time::Duration};
 
 use foldhash::HashSet;
 
@@ -61,20 +61,50 @@ pub fn begin(selection: &mut Selection, kernel: &mut Kernel) -> Result<(), Kerne
     selection.hand_over(kernel.filter())
 }
 
-/// The cgroup that sampling is to be bound to, with its id: where it is but one, and the host switches between threads
-/// too seldom for that to cost more than it saves.
-pub fn bound_to(
+/// Where the sampling clock runs.
+#[derive(Debug)]
+pub enum Binding {
+    /// Everywhere: what is wanted is not in one cgroup alone, or not any more.
+    Everywhere,
+    /// Everywhere, since the host switches so often a second between threads.
+    Busy(u64),
+    /// Everywhere, since the kernel refuses.
+    Refused(io::Error),
+    /// In the cgroup with this id.
+    To(u64),
+}
+
+impl fmt::Display for Binding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Everywhere => write!(f, "everywhere"),
+            Self::Busy(switches) => write!(
+                f,
+                "everywhere, as this host switches {switches} times a second between threads"
+            ),
+            Self::Refused(error) => write!(f, "everywhere, as the kernel says: {error}"),
+            Self::To(_) => write!(f, "bound to the cgroup"),
+        }
+    }
+}
+
+/// The cgroup that sampling is to be bound to, with its directory: where it is but one, and the host switches between
+/// threads too seldom for that to cost more than it saves.
+pub fn binding(
     selection: &Selection,
     (rate_hz, cpus): (u64, usize),
     switches: Option<&Switches>,
-) -> Option<(u64, File)> {
-    let switches = switches?.a_second()?;
+) -> (Binding, Option<File>) {
     let most = rate_hz
         .saturating_mul(cpus as u64)
         .saturating_mul(SWITCHES_PER_FIRING);
-    (switches <= most)
-        .then(|| selection.open_only_cgroup())
-        .flatten()
+    match switches.and_then(Switches::a_second) {
+        Some(switches) if switches <= most => match selection.open_only_cgroup() {
+            Some((id, directory)) => (Binding::To(id), Some(directory)),
+            None => (Binding::Everywhere, None),
+        },
+        switches => (Binding::Busy(switches.unwrap_or(0)), None),
+    }
 }
 
 /// How many processes the filter has let pass.
@@ -130,10 +160,10 @@ impl Recording {
         }
         selection.hand_over(self.kernel.filter())?;
         let is_only = |id| selection.only_cgroup().is_some_and(|(only, ..)| only == id);
-        if let Some(id) = self.bound_to
+        if let Binding::To(id) = self.binding
             && !is_only(id)
         {
-            self.bound_to = None;
+            self.binding = Binding::Everywhere;
             self.kernel.sample_everywhere()?;
         }
         Ok(())

@@ -1,4 +1,7 @@
-//! 100 busy processes, each in a cgroup of its own: what a filter for one of them costs, against all of them.
+//! 100 busy processes, each in a cgroup of its own: what a filter for one of them costs, against all of them; and what
+//! it costs everybody.
+
+mod switches;
 
 use std::{
     fs, io,
@@ -36,7 +39,7 @@ struct Cost {
 /// Measures our profiler; returns a table.
 pub fn measure(setting: &Setting) -> Result<String> {
     let directory = tempfile::tempdir()?;
-    let cgroups = Cgroups::new()?;
+    let cgroups = Cgroups::new(CGROUPS)?;
     let mut busy = Vec::new();
     for index in 0..CGROUPS {
         let place = directory.path().join(index.to_string());
@@ -49,7 +52,7 @@ pub fn measure(setting: &Setting) -> Result<String> {
     for one in &busy {
         one.until_it_counts()?;
     }
-    let one = format!("/{PARENT}/{}", CGROUPS / 2);
+    let one = cgroups.path(CGROUPS / 2);
     let mut rows = Vec::new();
     for rate in RATES_HZ {
         let all = costs(setting, Target::Family(0), rate)?;
@@ -67,7 +70,7 @@ pub fn measure(setting: &Setting) -> Result<String> {
             ]);
         }
     }
-    Ok(markdown(
+    let table = markdown(
         &[
             "",
             "rate, Hz",
@@ -78,6 +81,11 @@ pub fn measure(setting: &Setting) -> Result<String> {
             "of profiling all",
         ],
         &rows,
+    );
+    drop((busy, cgroups));
+    Ok(format!(
+        "{table}\nA switch between threads of two cgroups on one CPU, system calls and all:\n\n{}",
+        switches::measure(setting)?
     ))
 }
 
@@ -115,13 +123,14 @@ fn cost(setting: &Setting, target: Target<'_>, rate: u32) -> Result<Cost> {
 /// Cgroups of version 2, which go when this is dropped.
 struct Cgroups {
     root: PathBuf,
+    count: usize,
 }
 
 impl Cgroups {
-    fn new() -> Result<Self> {
+    fn new(count: usize) -> Result<Self> {
         let root = version_2().context("no cgroup version 2 is mounted")?;
-        let cgroups = Self { root };
-        for index in 0..CGROUPS {
+        let cgroups = Self { root, count };
+        for index in 0..count {
             fs::create_dir_all(cgroups.directory(index))?;
         }
         Ok(cgroups)
@@ -131,14 +140,24 @@ impl Cgroups {
         self.root.join(PARENT).join(index.to_string())
     }
 
+    /// As /proc/PID/cgroup has it.
+    fn path(&self, index: usize) -> String {
+        format!("/{PARENT}/{index}")
+    }
+
+    /// The file by which processes are put into it.
+    fn door(&self, index: usize) -> PathBuf {
+        self.directory(index).join("cgroup.procs")
+    }
+
     fn add(&self, index: usize, pid: u32) -> io::Result<()> {
-        fs::write(self.directory(index).join("cgroup.procs"), pid.to_string())
+        fs::write(self.door(index), pid.to_string())
     }
 }
 
 impl Drop for Cgroups {
     fn drop(&mut self) {
-        for index in 0..CGROUPS {
+        for index in 0..self.count {
             remove(&self.directory(index));
         }
         remove(&self.root.join(PARENT));

@@ -20,7 +20,8 @@ fn program(name: &str) -> PathBuf {
     paths::workspace().join("xtask/programs").join(name)
 }
 
-fn python(name: &str) -> Result<Command> {
+/// One of our programs, to be run by the interpreter that all the profilers compared know.
+pub fn python(name: &str) -> Result<Command> {
     let mut command = USUAL.command()?;
     command.arg(program(name)).stdin(Stdio::null());
     shell::dies_with_us(&mut command);
