@@ -17,7 +17,12 @@ use super::{
 /// Who is measured on which interpreter, at which rates.
 const CASES: [(Interpreter, &[u32], &[Profiler]); 4] = [
     (USUAL, &[99, 1_000, 10_000], &ALL),
-    (Interpreter::Pyenv("3.8.18"), &[1_000], &ALL),
+    // Austin 4 knows 3.9 and newer.
+    (
+        Interpreter::Pyenv("3.8.18"),
+        &[1_000],
+        &[Profiler::Ours, Profiler::PySpy],
+    ),
     // Austin asks a program for its version by running it, in its own root and with its own libraries: Debian's 3.14
     // is not for it.
     (Interpreter::Built("3.14-musl", "3.14"), &[1_000], &ALL),

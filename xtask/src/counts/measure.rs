@@ -21,7 +21,7 @@ pub fn measure(streams: &Streams) -> Result<Counts> {
     drop(target);
     let weighed = streams.run(["weigh", file])?;
     let samples = number(&weighed, "samples")?;
-    ensure!(samples > 500.0, "only {samples} samples were taken");
+    ensure!(samples > 100.0, "only {samples} samples were taken");
 
     streams.run(["synthetic", file])?;
     let (profile, replayed) = callgrind::Profile::of(streams, &["replay", file], None)?;
