@@ -27,36 +27,49 @@ use crate::{
     kernel_memory::read_or_zero,
     maps,
     output::{self, Wake},
-    scratch::Scratch,
+    scratch::{Clock, Scratch},
     search::{search, thread_entry},
     strangers,
     user_memory::UserMemory,
     walk::{start_walk, walk_here},
 };
 
+/// Notes that the event fired on this CPU now; when it did so before, and its first firing's grid.
+///
+/// All that an idle CPU does, whose caches are cold: one line of memory.
+#[inline(always)]
+fn fired(now: u64) -> Option<Clock> {
+    let clock = maps::CLOCK.get_ptr_mut(0)?;
+    // SAFETY: per-CPU memory that only this program uses.
+    let clock = unsafe { &mut *clock };
+    if clock.first == 0 {
+        *clock = Clock {
+            first: now,
+            last: now,
+        };
+        return None;
+    }
+    let before = Clock { ..*clock };
+    clock.last = now;
+    Some(before)
+}
+
 /// How many periods this firing of the event stands for.
 ///
 /// The CPU clock fires on a fixed grid. A firing that comes late, or follows some that never came (the
 /// hypervisor held the CPU, the kernel throttled the event), stands for all periods since the last.
 #[inline(always)]
-fn periods(now: u64) -> u32 {
+fn periods(before: Option<Clock>, now: u64) -> u32 {
     let period = config::PERIOD_NS.load();
     if config::WEIGH_BY_CLOCK.load() == 0 || period == 0 {
         return 1;
     }
-    let Some(clock) = maps::CLOCK.get_ptr_mut(0) else {
+    let Some(before) = before else {
         return 1;
     };
-    // SAFETY: per-CPU memory that only this program uses.
-    let clock = unsafe { &mut *clock };
-    if clock.origin == 0 {
-        // Half a period early, so that neither a late first firing nor a late one after it crosses the grid.
-        clock.origin = now - period / 2;
-        return 1;
-    }
-    let periods = (now - clock.origin) / period;
-    let passed = periods - clock.periods;
-    clock.periods = periods;
+    // Half a period early, so that neither a late first firing nor a late one after it crosses the grid.
+    let origin = before.first - period / 2;
+    let passed = (now - origin) / period - (before.last - origin) / period;
     // A gap of over a second is no time that this thread ran: the machine was suspended.
     if passed * period > 1_000_000_000 {
         1
@@ -70,7 +83,7 @@ fn periods(now: u64) -> u32 {
 pub fn sample(ctx: PerfEventContext) -> u32 {
     // SAFETY: has no preconditions.
     let now = unsafe { bpf_ktime_get_ns() };
-    let periods = periods(now);
+    let before = fired(now);
     let ids = bpf_get_current_pid_tgid();
     let (pid, tid) = ((ids >> 32) as u32, ids as u32);
     if tid == 0 {
@@ -102,6 +115,7 @@ pub fn sample(ctx: PerfEventContext) -> u32 {
         end_in(process, Outcome::Internal);
         return 0;
     };
+    let periods = periods(before, now);
     scratch.sample = record::Sample {
         kind: kind::SAMPLE,
         // SAFETY: has no preconditions.
