@@ -27,29 +27,38 @@ use crate::{
     kernel_memory::read_or_zero,
     maps,
     output::{self, Wake},
-    scratch::{Clock, Scratch},
+    scratch::Scratch,
     search::{search, thread_entry},
     strangers,
     user_memory::UserMemory,
     walk::{start_walk, walk_here},
 };
 
-/// Notes that the event fired on this CPU now; when it did so before, and its first firing's grid.
+/// When the event fired on this CPU (ns).
+struct Fired {
+    /// For the first time.
+    first: u64,
+    /// For the last time before this one.
+    last: u64,
+}
+
+/// Notes that the event fired on this CPU now; when it did before.
 ///
 /// All that an idle CPU does, whose caches are cold: one line of memory.
 #[inline(always)]
-fn fired(now: u64) -> Option<Clock> {
+fn fired(now: u64) -> Option<Fired> {
     let clock = maps::CLOCK.get_ptr_mut(0)?;
     // SAFETY: per-CPU memory that only this program uses.
     let clock = unsafe { &mut *clock };
     if clock.first == 0 {
-        *clock = Clock {
-            first: now,
-            last: now,
-        };
+        clock.first = now;
+        clock.last = now;
         return None;
     }
-    let before = Clock { ..*clock };
+    let before = Fired {
+        first: clock.first,
+        last: clock.last,
+    };
     clock.last = now;
     Some(before)
 }
@@ -59,7 +68,7 @@ fn fired(now: u64) -> Option<Clock> {
 /// The CPU clock fires on a fixed grid. A firing that comes late, or follows some that never came (the
 /// hypervisor held the CPU, the kernel throttled the event), stands for all periods since the last.
 #[inline(always)]
-fn periods(before: Option<Clock>, now: u64) -> u32 {
+fn periods(before: Option<Fired>, now: u64) -> u32 {
     let period = config::PERIOD_NS.load();
     if config::WEIGH_BY_CLOCK.load() == 0 || period == 0 {
         return 1;
@@ -78,6 +87,26 @@ fn periods(before: Option<Clock>, now: u64) -> u32 {
     }
 }
 
+/// How long a stranger that goes on running is not looked at again (ns).
+const STRANGER_NS: u64 = 20_000_000;
+
+/// Looks at a process that is not under profile, unless this CPU met it a moment ago: whatever else runs on the
+/// host pays for that.
+#[inline(always)]
+fn meet_stranger(pid: u32, now: u64) {
+    let Some(clock) = maps::CLOCK.get_ptr_mut(0) else {
+        return;
+    };
+    // SAFETY: per-CPU memory that only this program uses.
+    let clock = unsafe { &mut *clock };
+    if clock.stranger == u64::from(pid) && now - clock.met < STRANGER_NS {
+        return;
+    }
+    clock.stranger = pid.into();
+    clock.met = now;
+    strangers::meet(pid, now);
+}
+
 /// Fires on each period of the sampling event, on every CPU.
 #[perf_event]
 pub fn sample(ctx: PerfEventContext) -> u32 {
@@ -90,7 +119,7 @@ pub fn sample(ctx: PerfEventContext) -> u32 {
         return 0;
     }
     let Some(process) = maps::PROCESSES.get_ptr_mut(pid) else {
-        strangers::meet(pid, now);
+        meet_stranger(pid, now);
         return 0;
     };
     // SAFETY: a value of the map stays valid while the program runs. What user space and the

@@ -127,6 +127,10 @@ pub struct Clock {
     pub first: u64,
     /// When it fired last.
     pub last: u64,
+    /// The process that is not under profile which was looked at last.
+    pub stranger: u64,
+    /// When that was.
+    pub met: u64,
 }
 
 /// A thread and its Python thread state.
