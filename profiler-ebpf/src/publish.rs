@@ -26,28 +26,39 @@ const _: () = assert!(((LEAF_FRAMES + ROOT_FRAMES) as u32).is_multiple_of(FRAMES
 /// Sends the sample if its stack is known; else goes on to what must be sent before.
 #[inline(always)]
 pub fn publish_here(ctx: &PerfEventContext, scratch: &mut Scratch, process: *mut Process) {
+    if names_known_stack(scratch) {
+        end_in(process, send_sample(scratch));
+    } else {
+        go_on(ctx, scratch, stage::PUBLISH);
+    }
+}
+
+/// Has the sample name the stack that was walked. Whether this CPU has sent that.
+#[inline(always)]
+fn names_known_stack(scratch: &mut Scratch) -> bool {
     if scratch.walk.depth == 0 && scratch.walk.marks == 0 {
         // Only shims and incomplete frames.
         scratch.walk.marks = mark::NO_FRAME;
     }
     let id = scratch.walk.id();
     scratch.sample.stack = id;
-    if let Some(&sent) = maps::SENT_STACKS.get(id as u32 & (STACK_SLOTS - 1))
-        && sent == id
-    {
-        end_in(process, send_sample(scratch));
-        return;
-    }
-    go_on(ctx, scratch, stage::PUBLISH);
+    maps::SENT_STACKS
+        .get(id as u32 & (STACK_SLOTS - 1))
+        .is_some_and(|&sent| sent == id)
 }
 
-/// Lists the code objects that must be sent before the stack.
+/// Sends the sample if its stack is known, as that without frames of a thread that was searched for in vain may
+/// be; else lists the code objects that must be sent before.
 #[perf_event]
 pub fn publish(ctx: PerfEventContext) -> u32 {
     let Some(scratch) = scratch() else {
         end(Outcome::Internal);
         return 0;
     };
+    if names_known_stack(scratch) {
+        end(send_sample(scratch));
+        return 0;
+    }
     scratch.stack = Stack {
         kind: kind::STACK,
         padding: 0,

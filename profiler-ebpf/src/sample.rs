@@ -35,35 +35,77 @@ use crate::{
     walk::{start_walk, walk_here},
 };
 
+/// When the event fired on this CPU (ns).
+struct Fired {
+    /// For the first time.
+    first: u64,
+    /// For the last time before this one.
+    last: u64,
+}
+
+/// Notes that the event fired on this CPU now; when it did before.
+///
+/// All that an idle CPU does, whose caches are cold: one line of memory.
+#[inline(always)]
+fn fired(now: u64) -> Option<Fired> {
+    let clock = maps::CLOCK.get_ptr_mut(0)?;
+    // SAFETY: per-CPU memory that only this program uses.
+    let clock = unsafe { &mut *clock };
+    if clock.first == 0 {
+        clock.first = now;
+        clock.last = now;
+        return None;
+    }
+    let before = Fired {
+        first: clock.first,
+        last: clock.last,
+    };
+    clock.last = now;
+    Some(before)
+}
+
 /// How many periods this firing of the event stands for.
 ///
 /// The CPU clock fires on a fixed grid. A firing that comes late, or follows some that never came (the
 /// hypervisor held the CPU, the kernel throttled the event), stands for all periods since the last.
 #[inline(always)]
-fn periods(now: u64) -> u32 {
+fn periods(before: Option<Fired>, now: u64) -> u32 {
     let period = config::PERIOD_NS.load();
     if config::WEIGH_BY_CLOCK.load() == 0 || period == 0 {
         return 1;
     }
-    let Some(clock) = maps::CLOCK.get_ptr_mut(0) else {
+    let Some(before) = before else {
         return 1;
     };
-    // SAFETY: per-CPU memory that only this program uses.
-    let clock = unsafe { &mut *clock };
-    if clock.origin == 0 {
-        // Half a period early, so that neither a late first firing nor a late one after it crosses the grid.
-        clock.origin = now - period / 2;
-        return 1;
-    }
-    let periods = (now - clock.origin) / period;
-    let passed = periods - clock.periods;
-    clock.periods = periods;
+    // Half a period early, so that neither a late first firing nor a late one after it crosses the grid.
+    let origin = before.first - period / 2;
+    let passed = (now - origin) / period - (before.last - origin) / period;
     // A gap of over a second is no time that this thread ran: the machine was suspended.
     if passed * period > 1_000_000_000 {
         1
     } else {
         passed as u32
     }
+}
+
+/// How long a stranger that goes on running is not looked at again (ns).
+const STRANGER_NS: u64 = 20_000_000;
+
+/// Looks at a process that is not under profile, unless this CPU met it a moment ago: whatever else runs on the
+/// host pays for that.
+#[inline(always)]
+fn meet_stranger(pid: u32, now: u64) {
+    let Some(clock) = maps::CLOCK.get_ptr_mut(0) else {
+        return;
+    };
+    // SAFETY: per-CPU memory that only this program uses.
+    let clock = unsafe { &mut *clock };
+    if clock.stranger == u64::from(pid) && now - clock.met < STRANGER_NS {
+        return;
+    }
+    clock.stranger = pid.into();
+    clock.met = now;
+    strangers::meet(pid, now);
 }
 
 /// Fires on each period of the sampling event, on every CPU.
@@ -79,11 +121,11 @@ pub fn sample(ctx: PerfEventContext) -> u32 {
     }
     // SAFETY: has no preconditions.
     let now = unsafe { bpf_ktime_get_ns() };
-    let periods = if sight == Sight::In {
+    let before = if sight == Sight::In {
         // What comes between two firings in such places is not kept count of.
-        1
+        None
     } else {
-        periods(now)
+        fired(now)
     };
     let ids = bpf_get_current_pid_tgid();
     let (pid, tid) = ((ids >> 32) as u32, ids as u32);
@@ -91,7 +133,7 @@ pub fn sample(ctx: PerfEventContext) -> u32 {
         return 0;
     }
     let Some(process) = maps::PROCESSES.get_ptr_mut(pid) else {
-        strangers::meet(pid, now);
+        meet_stranger(pid, now);
         return 0;
     };
     // SAFETY: a value of the map stays valid while the program runs. What user space and the
@@ -116,6 +158,7 @@ pub fn sample(ctx: PerfEventContext) -> u32 {
         end_in(process, Outcome::Internal);
         return 0;
     };
+    let periods = periods(before, now);
     scratch.sample = record::Sample {
         kind: kind::SAMPLE,
         // SAFETY: has no preconditions.

@@ -120,13 +120,17 @@ pub struct Capture {
 /// Bytes of a piece.
 pub const PIECE_BYTES: usize = 4096;
 
-/// The firing of the event on one CPU.
+/// The firing of the event on one CPU (ns).
 #[repr(C)]
 pub struct Clock {
-    /// When it fired first, less half a period (ns).
-    pub origin: u64,
-    /// Periods accounted for since.
-    pub periods: u64,
+    /// When it fired first.
+    pub first: u64,
+    /// When it fired last.
+    pub last: u64,
+    /// The process that is not under profile which was looked at last.
+    pub stranger: u64,
+    /// When that was.
+    pub met: u64,
 }
 
 /// A thread and its Python thread state.

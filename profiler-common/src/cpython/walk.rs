@@ -9,7 +9,7 @@ use super::{
     layout::{Layout, feature, instruction},
 };
 use crate::{
-    memory::{Fault, Memory, Stretch, Window},
+    memory::{Fault, Memory, Stretch, Window, Words},
     record::{StackFrame, UNKNOWN_INSTRUCTION, mark},
 };
 
@@ -50,6 +50,8 @@ pub struct Walk {
     pub code_type: u64,
     /// The `_PyCFrame` that the frames being walked hang on, until that is proven; else 0. See [`start`].
     pub cframe: u64,
+    /// The `_PyCFrame` before it.
+    pub before: u64,
     /// How many more `_PyCFrame`s may be tried.
     pub attempts: u64,
     /// See [`StackFrame::interpreter`].
@@ -109,6 +111,8 @@ pub struct Start {
     pub frame: u64,
     /// The `_PyCFrame` that it hangs on; 0: it hangs on the thread itself.
     pub cframe: u64,
+    /// The `_PyCFrame` before that one; 0: none.
+    pub before: u64,
 }
 
 impl Walk {
@@ -124,6 +128,7 @@ impl Walk {
             seed,
             code_type: owner.code_type,
             cframe: start.cframe,
+            before: start.before,
             attempts: ATTEMPTS,
             interpreter: owner.interpreter as u64,
             number: owner.number,
@@ -143,6 +148,7 @@ impl Walk {
             seed,
             code_type: 0,
             cframe: 0,
+            before: 0,
             attempts: 0,
             interpreter: 0,
             number: 0,
@@ -229,13 +235,38 @@ impl Walk {
 pub fn start<M: Memory>(memory: &M, layout: &Layout, window: &Window) -> Result<Start, Fault> {
     let frame = window.u64(layout.thread_frame);
     if layout.features & feature::CFRAME == 0 || frame == 0 {
-        return Ok(Start { frame, cframe: 0 });
+        return Ok(Start {
+            frame,
+            cframe: 0,
+            before: 0,
+        });
     }
-    let newest = memory.read_word(frame.wrapping_add(u64::from(layout.cframe_current_frame)))?;
+    let (newest, before) = run(memory, layout, frame)?;
     Ok(Start {
         frame: newest,
         cframe: frame,
+        before,
     })
+}
+
+/// Bytes of a `_PyCFrame` within which its fields must lie.
+pub const CFRAME_BYTES: u16 = 32;
+type CFrame = Words<{ CFRAME_BYTES as usize / 8 }>;
+
+/// A `_PyCFrame`: the frame that this run of the interpreter is in, and the run before. Both with one read.
+#[inline(always)]
+fn run<M: Memory>(memory: &M, layout: &Layout, cframe: u64) -> Result<(u64, u64), Fault> {
+    let mut words = CFrame::new();
+    let last = if layout.cframe_previous > layout.cframe_current_frame {
+        layout.cframe_previous
+    } else {
+        layout.cframe_current_frame
+    };
+    memory.read(cframe, &mut words, u32::from(last) + 8)?;
+    Ok((
+        words.u64(layout.cframe_current_frame),
+        words.u64(layout.cframe_previous),
+    ))
 }
 
 /// Proves that the frames walked so far hang on `walk.cframe`, now that the run's first frame has been met
@@ -246,16 +277,13 @@ fn prove<M: Memory>(memory: &M, layout: &Layout, walk: &mut Walk) -> bool {
         walk.start_again(0, 0, mark::UNREADABLE);
         false
     };
-    let Ok(before) = memory.read_word(walk.cframe.wrapping_add(u64::from(layout.cframe_previous)))
-    else {
-        return unknown(walk);
-    };
+    let before = walk.before;
     // The thread's own `root_cframe` has none before it, and no frame.
-    let frame = if before == 0 {
-        0
+    let (frame, before_that) = if before == 0 {
+        (0, 0)
     } else {
-        match memory.read_word(before.wrapping_add(u64::from(layout.cframe_current_frame))) {
-            Ok(frame) => frame,
+        match run(memory, layout, before) {
+            Ok(run) => run,
             Err(Fault) => return unknown(walk),
         }
     };
@@ -268,6 +296,7 @@ fn prove<M: Memory>(memory: &M, layout: &Layout, walk: &mut Walk) -> bool {
         return unknown(walk);
     }
     let mark = if frame == 0 { mark::NO_FRAME } else { 0 };
+    walk.before = before_that;
     walk.start_again(frame, before, mark);
     false
 }

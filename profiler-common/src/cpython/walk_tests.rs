@@ -63,6 +63,18 @@ fn frame(image: &mut Image, address: u64, code: u64, previous: u64, instruction:
 
 /// Walks to the end, in at most so many steps.
 fn walk_all(image: &Image, layout: &Layout, start: Start, steps: u32) -> (Walk, Box<Frames>) {
+    walk_with(image, layout, start, steps, 1, &mut MetCodes::default())
+}
+
+/// Does so with what other walks have met.
+fn walk_with(
+    image: &Image,
+    layout: &Layout,
+    start: Start,
+    steps: u32,
+    number: u64,
+    codes: &mut MetCodes,
+) -> (Walk, Box<Frames>) {
     let nothing = StackFrame {
         key: 0,
         address: 0,
@@ -77,18 +89,17 @@ fn walk_all(image: &Image, layout: &Layout, start: Start, steps: u32) -> (Walk, 
         generation: 7,
         code_type: CODE_TYPE,
         interpreter: 0,
-        number: 1,
+        number,
     };
     let mut walk = Walk::from(start, owner);
     let (mut window, mut stretch) = (Window::new(), Stretch::default());
-    let mut codes = MetCodes::default();
     for _ in 0..steps {
         if !walk::step(
             image,
             layout,
             &mut window,
             &mut stretch,
-            &mut codes,
+            codes,
             &mut walk,
             &mut frames,
         ) {
@@ -99,7 +110,18 @@ fn walk_all(image: &Image, layout: &Layout, start: Start, steps: u32) -> (Walk, 
 }
 
 fn on_thread(frame: u64) -> Start {
-    Start { frame, cframe: 0 }
+    Start {
+        frame,
+        cframe: 0,
+        before: 0,
+    }
+}
+
+/// Where a walk begins whose thread state names that `_PyCFrame`.
+fn on_cframe(image: &Image, layout: &Layout, cframe: u64) -> Start {
+    let mut thread = Window::new();
+    thread.words_mut()[usize::from(layout.thread_frame / 8)] = cframe;
+    walk::start(image, layout, &thread).unwrap()
 }
 
 /// A chain of `depth` frames in one stretch of memory, root lowest; the newest.
@@ -294,8 +316,8 @@ fn layout_of_3_12() -> Layout {
     layout
 }
 
-/// Two runs of the interpreter on the C stack: the outer one is in `outer`, the inner one was entered by a shim.
-fn two_runs(image: &mut Image) -> (u64, u64) {
+/// Two runs of the interpreter on the C stack, the inner one entered by a shim; the newest `_PyCFrame`.
+fn two_runs(image: &mut Image) -> u64 {
     let codes = [0, 1].map(|number| code(image, number));
     let (root_cframe, outer_cframe, inner_cframe) = (0x9_0000, 0x9_1000, 0x9_2000);
     let (outer_shim, outer) = (0x1000, 0x2000);
@@ -312,23 +334,16 @@ fn two_runs(image: &mut Image) -> (u64, u64) {
         image.put(cframe, current);
         image.put(cframe + 8, previous);
     }
-    (inner, inner_cframe)
+    inner_cframe
 }
 
 /// Makes sure that a chain that is proven at its entry is walked to the root.
 #[test]
 fn a_proven_chain_is_whole() {
     let mut image = Image::default();
-    let (inner, cframe) = two_runs(&mut image);
-    let (walk, _) = walk_all(
-        &image,
-        &layout_of_3_12(),
-        Start {
-            frame: inner,
-            cframe,
-        },
-        10,
-    );
+    let cframe = two_runs(&mut image);
+    let layout = layout_of_3_12();
+    let (walk, _) = walk_all(&image, &layout, on_cframe(&image, &layout, cframe), 10);
     assert_eq!((walk.depth, walk.marks), (2, 0));
 }
 
@@ -337,20 +352,14 @@ fn a_proven_chain_is_whole() {
 #[test]
 fn a_stale_frame_is_not_shown() {
     let mut image = Image::default();
-    let (_, cframe) = two_runs(&mut image);
+    let cframe = two_runs(&mut image);
     let stale = code(&mut image, 2);
     // It once followed another frame, which has returned since.
     frame(&mut image, 0x7000, 0, 0xfff0, 0, SHIM);
     frame(&mut image, 0x6000, stale, 0x7000, 30, 0);
-    let (walk, frames) = walk_all(
-        &image,
-        &layout_of_3_12(),
-        Start {
-            frame: 0x6000,
-            cframe,
-        },
-        10,
-    );
+    image.put(cframe, 0x6000);
+    let layout = layout_of_3_12();
+    let (walk, frames) = walk_all(&image, &layout, on_cframe(&image, &layout, cframe), 10);
     assert_eq!(
         (walk.depth, walk.marks, frames.leaf[0].address),
         (1, 0, CODE)
@@ -366,11 +375,9 @@ fn garbage_is_not_shown() {
     image.put(0xa_0008, 0xa_1000);
     image.put(0xa_1000, 0x2_0003);
     image.put(0xa_1008, 0x3_0005);
-    let start = Start {
-        frame: 0x1_0001,
-        cframe: 0xa_0000,
-    };
-    let (walk, _) = walk_all(&image, &layout_of_3_12(), start, 10);
+    let layout = layout_of_3_12();
+    let start = on_cframe(&image, &layout, 0xa_0000);
+    let (walk, _) = walk_all(&image, &layout, start, 10);
     assert_eq!((walk.depth, walk.marks), (0, mark::UNREADABLE));
 }
 
@@ -396,7 +403,31 @@ proptest! {
             layout.frame_instruction, layout.cframe_previous, layout.code_name,
             layout.frame_tlbc_index, layout.code_tlbc,
         ] = offsets.map(|offset| offset % 250);
-        let (walk, _) = walk_all(&image, &layout, Start { frame, cframe }, 500);
+        let (walk, _) = walk_all(&image, &layout, Start { frame, cframe, before: cframe }, 500);
         prop_assert!(walk.depth <= 500);
     }
+}
+
+/// Makes sure that a code object is read once in a walk, whatever lies at its address in the next one.
+#[test]
+fn code_is_known_for_one_walk() {
+    let mut image = Image::default();
+    let newest = chain(&mut image, 6);
+    let layout = layout();
+    let (before, frames) = walk_all(&image, &layout, on_thread(newest), 10);
+    assert_eq!(frames.leaf[0].key, frames.leaf[3].key);
+    assert_ne!(frames.leaf[0].key, frames.leaf[1].key);
+    // What is remembered of one walk must not be believed in another.
+    let mut codes = MetCodes::default();
+    let mut keys = Vec::new();
+    for (number, name) in [(1, 0x1234_0000), (2, 0x5678_0000)] {
+        image.put(CODE + 120, name);
+        let (walk, frames) = walk_with(&image, &layout, on_thread(newest), 10, number, &mut codes);
+        assert_eq!(walk.depth, before.depth);
+        keys.push(frames.leaf.map(|frame| frame.key)[..6].to_vec());
+    }
+    let changed: Vec<bool> = (0..6)
+        .map(|index| keys[0][index] != keys[1][index])
+        .collect();
+    assert_eq!(changed, [false, false, true, false, false, true]);
 }

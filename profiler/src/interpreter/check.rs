@@ -4,6 +4,7 @@ use profiler_common::{
     cpython::{
         code,
         layout::{Layout, feature, instruction, line_table},
+        walk,
     },
     memory::WINDOW_BYTES,
 };
@@ -141,10 +142,15 @@ pub fn check(layout: &Layout) -> Result<(), String> {
         layout.cframe_current_frame,
         8,
         0,
-        window,
+        walk::CFRAME_BYTES,
     )?;
-
-    within("the outer C frame", layout.cframe_previous, 8, 0, window)?;
+    within(
+        "the outer C frame",
+        layout.cframe_previous,
+        8,
+        0,
+        walk::CFRAME_BYTES,
+    )?;
 
     let span = layout.frame_span;
     within("the frame's entry mark", layout.frame_is_entry, 1, 0, span)?;
