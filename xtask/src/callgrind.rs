@@ -75,12 +75,12 @@ impl Profile {
         Some(Self { functions })
     }
 
-    /// Instructions of the one function whose name ends so, with what it calls.
+    /// Instructions of the one function whose path ends with this name, with what it calls.
     pub fn total(&self, name: &str) -> Result<u64> {
-        let mut found = self
-            .functions
-            .iter()
-            .filter(|(function, _)| function.ends_with(name));
+        let mut found = self.functions.iter().filter(|(function, _)| {
+            let path = function.strip_suffix(name);
+            path.is_some_and(|path| path.is_empty() || path.ends_with("::"))
+        });
         match (found.next(), found.next()) {
             (Some((_, instructions)), None) => Ok(instructions.total),
             _ => anyhow::bail!("callgrind does not know one function {name}"),
