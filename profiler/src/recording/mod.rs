@@ -130,9 +130,10 @@ pub struct Recording {
     containers_met_of: usize,
     /// The processes with whose ends the recording may end.
     lives: Lives,
+    /// Where the sampling clock runs.
     binding: Binding,
-    /// Whether what arrived last told of processes that came, went or changed: more of that may come.
-    has_news: bool,
+    /// Whether processes came under profile lately: more may come, and soon be gone.
+    has_newcomers: bool,
 }
 
 /// What a recording amounts to.
@@ -179,11 +180,12 @@ impl Recording {
         // While the verifier is at work, processes are looked at, the busiest first.
         let mut outcome = Ok(());
         let (mut binding, cgroup) = match &selection {
-            Some(selection) => {
+            // A command is wanted wherever it runs.
+            Some(selection) if command.is_empty() => {
                 let firings = (options.rate_hz, kernel.cpus());
                 select::binding(selection, firings, switches.as_ref())
             }
-            None => (Binding::Everywhere, None),
+            _ => (Binding::Everywhere, None),
         };
         let refusal = kernel.sample(cgroup.as_ref(), |registry| {
             let sight = (&options.scope, selection.as_mut());
@@ -225,7 +227,7 @@ impl Recording {
                 Scope::All => Lives::default(),
                 Scope::These { pids, .. } => Lives::of(pids),
             },
-            has_news: true,
+            has_newcomers: true,
             binding,
             kernel,
             options,
@@ -342,8 +344,10 @@ impl Recording {
             .min()
             .unwrap_or(LOOK);
             wait::for_input(&descriptors, &mut self.lives, stop, timeout);
+            let before = self.collector.processes.len();
             self.drain()?;
             self.look()?;
+            self.has_newcomers = self.collector.processes.len() != before;
             self.meet_containers();
             progress(self);
         }
@@ -354,7 +358,7 @@ impl Recording {
         // Of children, whose ends end the recording too, only the ring buffers and /proc tell.
         let has_ends_to_wait_for = self.options.scope != Scope::All && self.lives.is_empty();
         // Names of threads, as those of containers, are gone with whoever has them.
-        if self.has_news
+        if self.has_newcomers
             || has_ends_to_wait_for
             || self.options.thread_names
             || self.containers.has_questions()
@@ -400,20 +404,14 @@ impl Recording {
     fn drain(&mut self) -> Result<(), KernelError> {
         let (collector, discovery) = (&mut self.collector, &mut self.discovery);
         // The news first: what has ended by now has sent its samples before.
-        let mut has_news = false;
-        self.kernel.news(|record| {
-            has_news = true;
-            take(collector, discovery, record);
-        });
+        self.kernel
+            .news(|record| take(collector, discovery, record));
         let ends = collector.ends();
         self.kernel
             .samples(|record| take(collector, discovery, record));
         // And once more: what has sent samples by now was forked before.
-        self.kernel.news(|record| {
-            has_news = true;
-            take(collector, discovery, record);
-        });
-        self.has_news = has_news;
+        self.kernel
+            .news(|record| take(collector, discovery, record));
         collector.tidy(ends);
         self.select()?;
         if self.options.thread_names {
