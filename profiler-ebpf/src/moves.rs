@@ -2,7 +2,7 @@
 
 use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
 
-use crate::{config, kernel_memory::read_or_zero, maps, chain::increment};
+use crate::{chain::increment, config, kernel_memory::read_or_zero, maps};
 
 /// `cgroup_attach_task(cgroup, path, task, whole process)`: some time of this process may have been spent where the
 /// filter leaves it out, and the sampling program, which turns away firings elsewhere at first sight, has not told.

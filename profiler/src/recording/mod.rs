@@ -152,11 +152,12 @@ pub struct Recording {
     containers_met_of: usize,
     /// The processes with whose ends the recording may end.
     lives: Lives,
+    /// Where the sampling clock runs.
     binding: Binding,
-    /// Whether what arrived last told of processes that came, went or changed: more of that may come.
-    has_news: bool,
     /// Where the records go as well.
     stream: Option<stream::Writer>,
+    /// Whether processes came under profile lately: more may come, and soon be gone.
+    has_newcomers: bool,
 }
 
 /// What a recording amounts to.
@@ -203,11 +204,12 @@ impl Recording {
         // While the verifier is at work, processes are looked at, the busiest first.
         let mut outcome = Ok(());
         let (mut binding, cgroup) = match &selection {
-            Some(selection) => {
+            // A command is wanted wherever it runs.
+            Some(selection) if command.is_empty() => {
                 let firings = (options.rate_hz, kernel.cpus());
                 select::binding(selection, firings, switches.as_ref())
             }
-            None => (Binding::Everywhere, None),
+            _ => (Binding::Everywhere, None),
         };
         let refusal = kernel.sample(cgroup.as_ref(), |registry| {
             let sight = (&options.scope, selection.as_mut());
@@ -249,8 +251,8 @@ impl Recording {
                 Scope::All => Lives::default(),
                 Scope::These { pids, .. } => Lives::of(pids),
             },
-            has_news: true,
             stream: None,
+            has_newcomers: true,
             binding,
             kernel,
             options,
@@ -372,8 +374,10 @@ impl Recording {
             .min()
             .unwrap_or(LOOK);
             wait::for_input(&descriptors, &mut self.lives, stop, timeout);
+            let before = self.collector.processes.len();
             self.drain()?;
             self.look()?;
+            self.has_newcomers = self.collector.processes.len() != before;
             self.meet_containers();
             progress(self);
         }
@@ -384,7 +388,7 @@ impl Recording {
         // Of children, whose ends end the recording too, only the ring buffers and /proc tell.
         let has_ends_to_wait_for = self.options.scope != Scope::All && self.lives.is_empty();
         // Names of threads, as those of containers, are gone with whoever has them.
-        if self.has_news
+        if self.has_newcomers
             || has_ends_to_wait_for
             || self.options.thread_names
             || self.containers.has_questions()
@@ -431,11 +435,8 @@ impl Recording {
         let (collector, discovery) = (&mut self.collector, &mut self.discovery);
         let stream = &mut self.stream;
         // The news first: what has ended by now has sent its samples before.
-        let mut has_news = false;
-        self.kernel.news(|record| {
-            has_news = true;
-            take(collector, discovery, stream, record);
-        });
+        self.kernel
+            .news(|record| take(collector, discovery, stream, record));
         let ends = collector.ends();
         if let Some(stream) = stream {
             stream.news();
@@ -443,11 +444,8 @@ impl Recording {
         self.kernel
             .samples(|record| take(collector, discovery, stream, record));
         // And once more: what has sent samples by now was forked before.
-        self.kernel.news(|record| {
-            has_news = true;
-            take(collector, discovery, stream, record);
-        });
-        self.has_news = has_news;
+        self.kernel
+            .news(|record| take(collector, discovery, stream, record));
         if let Some(stream) = stream {
             stream.read(monotonic_ns(), &collector.processes);
         }
