@@ -483,3 +483,7 @@ fn add_weight(
         .or_default()
         .weight_ns += ns;
 }
+
+#[cfg(test)]
+#[path = "collector_tests.rs"]
+mod tests;
