@@ -43,6 +43,8 @@ pub struct Samples {
     pub lost: BTreeMap<String, u64>,
     /// Delivered samples whose stack was cut.
     pub truncated: u64,
+    /// Taken samples for each delivered one; None where none was delivered.
+    pub scale: Option<f64>,
 }
 
 /// What the profiler itself took.
@@ -150,6 +152,7 @@ impl Stats {
             delivered,
             lost,
             truncated,
+            scale: self.samples.scale,
         };
         ensure!(
             sums.taken == self.samples.taken
@@ -201,6 +204,7 @@ mod tests {
             delivered,
             lost: [("ring-buffer-full".to_owned(), lost)].into(),
             truncated: 0,
+            scale: None,
         }
     }
 

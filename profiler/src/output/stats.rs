@@ -34,6 +34,9 @@ struct Samples {
     delivered: u64,
     lost: BTreeMap<&'static str, u64>,
     truncated: u64,
+    /// Taken samples for each delivered one: how far times are scaled up to make good for those that were lost. Null
+    /// where none was delivered.
+    scale: Option<f64>,
 }
 
 #[derive(Serialize)]
@@ -136,6 +139,7 @@ fn samples(ledger: &Ledger) -> Samples {
             .map(|(outcome, &samples)| (outcome.key(), samples))
             .collect(),
         truncated: ledger.truncated,
+        scale: (ledger.delivered > 0).then(|| ledger.taken as f64 / ledger.delivered as f64),
     }
 }
 
@@ -170,6 +174,7 @@ mod tests {
             "cpus": 2,
             "samples": {
                 "taken": 200, "delivered": 190, "lost": {"ring-buffer-full": 7, "unknown-stack": 3}, "truncated": 100,
+                "scale": 200.0 / 190.0,
             },
             "profiler": {"cpu_s": 0.02, "bpf_s": 0.005, "rss_peak_bytes": 20_971_520},
         });
@@ -184,7 +189,7 @@ mod tests {
                 "container_pid": 1, "pod": "2fc932ce-fdcc-454b-97bd-aadfdeb4c340",
                 "cgroup": format!("/machine.slice/libpod-{JOBS}.scope"), "unit": null, "slice": "machine.slice",
                 "user": "www",
-                "samples": {"taken": 100, "delivered": 100, "lost": {}, "truncated": 100},
+                "samples": {"taken": 100, "delivered": 100, "lost": {}, "truncated": 100, "scale": 1.0},
                 "sampled_s": 1.0, "cpu_s": 1.0, "status": "profiled",
             })
         );

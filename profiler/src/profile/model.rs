@@ -154,7 +154,7 @@ pub enum Mark {
     NoInterpreter,
     /// The thread ran no Python code.
     NoFrame,
-    /// The thread ended before a sample met it: this is its CPU time.
+    /// No sample of the thread is there: it ended before one met it, or all were lost. This is its CPU time.
     NotSampled,
 }
 
@@ -169,7 +169,7 @@ impl Mark {
             Self::NoThreadState => "[native thread]".into(),
             Self::NoInterpreter => "[interpreter starting or ending]".into(),
             Self::NoFrame => "[no Python frame]".into(),
-            Self::NotSampled => "[ended before a sample]".into(),
+            Self::NotSampled => "[not sampled]".into(),
         }
     }
 }

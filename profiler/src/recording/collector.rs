@@ -11,9 +11,10 @@ use profiler_common::{
 };
 
 use super::{
+    owed::{self, Tallies},
     past::Past,
-    tracked::{Activity, Counters, Notice, SeenThread, Tally, Tracked},
-    weigh::{Met, Scale, ThreadKey},
+    tracked::{Activity, Counters, Notice, SeenThread, Tracked},
+    weigh::{Met, Rest, Scale, ThreadKey},
 };
 use crate::{
     host::{process::cpu_by_thread, status::Status},
@@ -40,7 +41,9 @@ pub struct Collector {
     /// By registration and thread id.
     pub threads: HashMap<(u64, u32), SeenThread>,
     /// By registration, thread id and stack.
-    pub tallies: HashMap<(u64, u32, u64), Tally>,
+    pub tallies: Tallies,
+    /// CPU time of threads that are over whose samples were lost (ns).
+    owed: HashMap<ThreadKey, u64>,
     /// Registrations that have ended.
     pub past: Past,
     /// Turns samples into time.
@@ -203,6 +206,7 @@ impl Collector {
             .entry((sample.generation, sample.tid, sample.stack))
             .or_default();
         tally.count += 1;
+        activity.periods += u64::from(sample.periods.max(1));
         let (thread, tallies) = ((sample.generation, sample.tid), &mut self.tallies);
         let met = Met {
             stack: sample.stack,
@@ -235,15 +239,26 @@ impl Collector {
     }
 
     /// Forgets all threads that ended: recording is over. Those that no sample has met have their time under a
-    /// mark.
+    /// mark, and time whose samples were lost is spread over those that arrived.
     pub fn close(&mut self) {
-        let mut unmet = Vec::new();
-        self.scale.close(|thread, ns| unmet.push((thread, ns)));
-        self.weigh_unmet(unmet);
+        let mut left = Vec::new();
+        self.scale.close(|thread, rest| left.push((thread, rest)));
+        self.weigh_rest(left);
+        self.spread_owed();
     }
 
-    fn weigh_unmet(&mut self, unmet: Vec<(ThreadKey, u64)>) {
-        for (thread, ns) in unmet {
+    fn weigh_rest(&mut self, left: Vec<(ThreadKey, Rest)>) {
+        for (thread, rest) in left {
+            match rest {
+                Rest::Unmet(ns) => self.weigh_mark(thread, mark::NOT_SAMPLED, ns),
+                Rest::Owed(ns) => *self.owed.entry(thread).or_default() += ns,
+            }
+        }
+    }
+
+    fn spread_owed(&mut self) {
+        let owed = std::mem::take(&mut self.owed);
+        for (thread, ns) in owed::spread(&mut self.tallies, owed, owed::thread) {
             self.weigh_mark(thread, mark::NOT_SAMPLED, ns);
         }
     }
@@ -251,11 +266,11 @@ impl Collector {
     /// Keeps what is over in a smaller form, and gives the time of threads that no sample has met to a mark. To be
     /// called when all ring buffers have been read.
     pub fn tidy(&mut self) {
-        let mut unmet = Vec::new();
+        let mut left = Vec::new();
         // The ring buffers have been read: whose end is not known now was lost.
         self.early.clear();
-        self.scale.tidy(|thread, ns| unmet.push((thread, ns)));
-        self.weigh_unmet(unmet);
+        self.scale.tidy(|thread, rest| left.push((thread, rest)));
+        self.weigh_rest(left);
         let Some(mut over) = self.past.due() else {
             return;
         };
@@ -270,6 +285,8 @@ impl Collector {
             over.remove(&generation);
         }
         self.scale.forget(&over);
+        self.spread_owed();
+        self.make_up(|generation| over.contains(&generation));
         let line_tables = over
             .iter()
             .filter_map(|&generation| {
@@ -446,12 +463,7 @@ impl Collector {
     }
 }
 
-fn add_weight(
-    tallies: &mut HashMap<(u64, u32, u64), Tally>,
-    (generation, tid): ThreadKey,
-    stack: u64,
-    ns: u64,
-) {
+fn add_weight(tallies: &mut Tallies, (generation, tid): ThreadKey, stack: u64, ns: u64) {
     tallies
         .entry((generation, tid, stack))
         .or_default()

@@ -6,6 +6,7 @@ pub mod command;
 pub mod discovery;
 mod finish;
 mod names;
+mod owed;
 pub mod past;
 mod register;
 mod select;
@@ -400,7 +401,9 @@ impl Recording {
             .iter()
             .map(|(_, process)| (process.generation, Counters::from(process)))
             .collect();
-        for thread in self.collector.scale.threads() {
+        let scale = &self.collector.scale;
+        let missed = scale.missed(&runtimes, self.collector.period_ns);
+        for thread in scale.threads().into_iter().chain(missed) {
             let left_out = in_kernel
                 .get(&thread.0)
                 .map_or(0, |counters| counters.left_out);
@@ -414,6 +417,7 @@ impl Recording {
         for process in &mut self.collector.processes {
             process.counters = in_kernel.get(&process.generation).copied();
         }
+        self.collector.make_up(|_| true);
         if let Some(selection) = &mut self.selection {
             select::leave_out(&mut self.collector, selection);
         }

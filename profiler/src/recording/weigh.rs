@@ -8,6 +8,10 @@
 //!
 //! Where a filter left out samples between two that it let pass, part of the growth is time that was not
 //! wanted: then the samples weigh no more than the periods that they stand for.
+//!
+//! Where samples were lost, the next one that arrives knows what the thread used meanwhile. A few periods of it are
+//! its own; seconds are not, since nobody knows where they went: those are owed to the thread as a whole, and spread
+//! over all its samples in the end.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -24,6 +28,8 @@ struct Account {
     settled: u64,
     /// Samples since: stack and periods.
     open: Vec<(u64, u32)>,
+    /// CPU time that the samples so far do not account for (ns).
+    owed: u64,
     /// The stack that was met last; None: no sample has met the thread.
     last_stack: Option<u64>,
     /// How many firings in its process the filter had left out by then (lower bits).
@@ -45,6 +51,15 @@ struct Ended {
     tidied: u8,
     /// When that was heard of.
     heard: Instant,
+}
+
+/// CPU time of a thread that is over, and that is in no weight yet (ns).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rest {
+    /// No sample has met the thread.
+    Unmet(u64),
+    /// Its samples do not account for it.
+    Owed(u64),
 }
 
 /// A sample, as far as it matters here.
@@ -75,6 +90,10 @@ pub struct Scale {
 /// then made of periods.
 const PATIENCE: usize = 4096;
 
+/// Samples weigh at most this many times the periods that they stand for. Where none is lost, the time between two
+/// samples of a thread that comes and goes is spread as `exp(-time / period)`: one in 3,000 is as far from the last.
+const STRETCH: u64 = 8;
+
 impl Scale {
     /// Notes what a thread had used before it came under profile. What was noted before, else 0.
     pub fn begin(&mut self, thread: ThreadKey, runtime: u64) -> u64 {
@@ -90,9 +109,17 @@ impl Scale {
         mut weigh: impl FnMut(u64, u64),
     ) {
         let account = account(&mut self.accounts, &self.begin, thread);
-        account.open.push((met.stack, met.periods.max(1)));
         account.last_stack = Some(met.stack);
         account.note(met.left_out);
+        let periods = met.periods.max(1);
+        if met.runtime < account.settled && account.owed > 0 {
+            // It was taken before one that came by another ring buffer, and took its time for lost.
+            let weight = account.owed.min(u64::from(periods) * period_ns);
+            account.owed -= weight;
+            weigh(met.stack, weight);
+            return;
+        }
+        account.open.push((met.stack, periods));
         let whole = account.ended.as_ref().map_or(0, |ended| ended.runtime);
         let runtime = met.runtime.max(whole);
         if runtime > account.settled {
@@ -169,17 +196,17 @@ impl Scale {
     /// Forgets threads that ended a while ago. Not at once: ring buffers are read one after the other, and
     /// a sample may come after the news of its thread's end.
     ///
-    /// `unmet(thread, ns)` is called for those that no sample has met: what CPU time they used.
-    pub fn tidy(&mut self, unmet: impl FnMut(ThreadKey, u64)) {
-        self.drop_ended(3, unmet);
+    /// `left` is called for those with time that is in no weight.
+    pub fn tidy(&mut self, left: impl FnMut(ThreadKey, Rest)) {
+        self.drop_ended(3, left);
     }
 
-    /// Forgets all threads that have ended: no sample comes any more. `unmet` is as for [`Self::tidy`].
-    pub fn close(&mut self, unmet: impl FnMut(ThreadKey, u64)) {
-        self.drop_ended(0, unmet);
+    /// Forgets all threads that have ended: no sample comes any more. `left` is as for [`Self::tidy`].
+    pub fn close(&mut self, left: impl FnMut(ThreadKey, Rest)) {
+        self.drop_ended(0, left);
     }
 
-    fn drop_ended(&mut self, rounds: u8, mut unmet: impl FnMut(ThreadKey, u64)) {
+    fn drop_ended(&mut self, rounds: u8, mut left: impl FnMut(ThreadKey, Rest)) {
         self.accounts.retain(|&thread, account| {
             let Some(ended) = &mut account.ended else {
                 return true;
@@ -191,7 +218,10 @@ impl Scale {
             }
             // What the filter left out is nobody's.
             if account.last_stack.is_none() && !account.has_gap && ended.runtime > account.settled {
-                unmet(thread, ended.runtime - account.settled);
+                left(thread, Rest::Unmet(ended.runtime - account.settled));
+            }
+            if account.owed > 0 {
+                left(thread, Rest::Owed(account.owed));
             }
             false
         });
@@ -218,6 +248,19 @@ impl Scale {
             .iter()
             .filter(|(_, account)| account.ended.is_none());
         living.map(|(&thread, _)| thread).collect()
+    }
+
+    /// Of these threads and what they have used in all (ns), those that used more than `least_ns` since they are
+    /// under profile and have no sample: all of theirs were lost.
+    #[must_use]
+    pub fn missed(&self, runtimes: &HashMap<ThreadKey, u64>, least_ns: u64) -> Vec<ThreadKey> {
+        let used = |(thread, runtime): &(&ThreadKey, &u64)| {
+            runtime.saturating_sub(self.begin.get(thread).copied().unwrap_or(0))
+        };
+        let missed = runtimes
+            .iter()
+            .filter(|entry| !self.accounts.contains_key(entry.0) && used(entry) > least_ns);
+        missed.map(|(&thread, _)| thread).collect()
     }
 }
 
@@ -252,6 +295,9 @@ impl Account {
         if std::mem::take(&mut self.has_gap) {
             growth = growth.min(periods * period_ns);
         }
+        let own = growth.min(periods * period_ns * STRETCH);
+        self.owed += growth - own;
+        growth = own;
         let mut given = 0;
         let mut passed = 0;
         for (stack, share) in self.open.drain(..) {
@@ -322,18 +368,22 @@ mod tests {
         scale.begin(THREAD, 100);
         let late = (1, 3);
         for thread in [THREAD, late] {
-            scale.end(thread, Some(300), 0, 10, |_, _| {
+            scale.end(thread, Some(300), 0, 100, |_, _| {
                 panic!("there is no sample")
             });
         }
-        scale.tidy(|_, ns| unmet += ns);
-        scale.sample(late, met(7, 1, 250, 0), 10, |stack, ns| {
+        let mut left = |_, rest| match rest {
+            Rest::Unmet(ns) => unmet += ns,
+            Rest::Owed(_) => panic!("no sample was lost"),
+        };
+        scale.tidy(&mut left);
+        scale.sample(late, met(7, 1, 250, 0), 100, |stack, ns| {
             *weights.entry(stack).or_default() += ns;
         });
         for _ in 0..4 {
-            scale.tidy(|_, ns| unmet += ns);
+            scale.tidy(&mut left);
         }
-        scale.close(|_, ns| unmet += ns);
+        scale.close(&mut left);
         assert_eq!((unmet, weights[&7]), (200, 300));
     }
 
@@ -350,8 +400,11 @@ mod tests {
             assert_eq!(scale.finish(thread, 130, 10, |_, ns| sum += ns), Some(30));
             assert_eq!(scale.finish(thread, 130, 10, |_, ns| sum += ns), Some(0));
         }
-        scale.close(|_, ns| unmet += ns);
-        assert_eq!((sum, unmet), (130, 130));
+        scale.close(|_, rest| {
+            assert_eq!(rest, Rest::Unmet(130));
+            unmet += 1;
+        });
+        assert_eq!((sum, unmet), (130, 1));
     }
 
     /// Makes sure that samples keep their periods where the scheduler's figure is not to be had.
@@ -363,6 +416,36 @@ mod tests {
         scale.sample(THREAD, met(7, 0, 0, 0), 10, |_, ns| sum += ns);
         scale.end(THREAD, None, 0, 10, |_, ns| sum += ns);
         assert_eq!(sum, 30);
+    }
+
+    /// Makes sure that what a thread used while samples were lost is not all given to the next one, and is not lost:
+    /// samples that come late take their part of it, and the rest is told at the end.
+    #[test]
+    fn time_of_lost_samples_is_owed() {
+        let mut scale = Scale::default();
+        let mut weights: HashMap<u64, u64> = HashMap::new();
+        let mut weigh = |stack, ns| *weights.entry(stack).or_default() += ns;
+        scale.sample(THREAD, met(7, 1, 10, 0), 10, &mut weigh);
+        scale.sample(THREAD, met(8, 2, 1_010, 0), 10, &mut weigh);
+        scale.sample(THREAD, met(7, 3, 500, 0), 10, &mut weigh);
+        scale.sample(THREAD, met(8, 1, 1_020, 0), 10, &mut weigh);
+        scale.end(THREAD, Some(1_030), 0, 10, &mut weigh);
+        let own = 20 * STRETCH;
+        assert_eq!((weights[&7], weights[&8]), (10 + 30, own + 10 + 10));
+        let mut left = Vec::new();
+        scale.close(|thread, rest| left.push((thread, rest)));
+        assert_eq!(left, [(THREAD, Rest::Owed(1_000 - own - 30))]);
+    }
+
+    /// Makes sure that a thread all of whose samples were lost is found by what it used, and one that hardly used
+    /// anything is not.
+    #[test]
+    fn threads_without_samples_are_found() {
+        let mut scale = Scale::default();
+        scale.begin((1, 1), 5_000);
+        scale.sample((1, 2), met(7, 1, 50, 0), 10, |_, _| {});
+        let runtimes = [((1, 1), 5_010), ((1, 2), 900), ((1, 3), 11), ((1, 4), 10)].into();
+        assert_eq!(scale.missed(&runtimes, 10), [(1, 3)]);
     }
 
     /// Makes sure that the time in which a filter left a thread out is nobody's: neither before its first sample, nor
