@@ -1,6 +1,7 @@
 //! A recording from begin to end: wires host, interpreters, kernel side and symbols together.
 
 mod accounts;
+pub mod budget;
 pub mod collector;
 pub mod command;
 pub mod discovery;
