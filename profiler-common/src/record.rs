@@ -3,7 +3,9 @@
 //!
 //! Order: a ring buffer belongs to a set of CPUs; what a CPU writes is read in the order of writing. A
 //! stack is sent before the first sample that names it, and a code object before the first stack that
-//! holds it, on the same CPU.
+//! holds it, on the same CPU. The news of processes and cgroups ([`Fork`], [`Lifecycle`], [`Final`],
+//! [`Stranger`], [`Cgroup`]) has a ring buffer of its own, for all CPUs: a fork on one CPU is read before
+//! the child's exec on another.
 
 /// What a record is.
 pub mod kind {
@@ -15,7 +17,7 @@ pub mod kind {
     pub const CODE: u16 = 3;
     /// [`super::Piece`], followed by its bytes.
     pub const PIECE: u16 = 4;
-    /// [`super::Lifecycle`]: a process was forked.
+    /// [`super::Fork`].
     pub const FORK: u16 = 5;
     /// [`super::Lifecycle`]: a process executes another program.
     pub const EXEC: u16 = 6;
@@ -246,7 +248,37 @@ pub struct Piece {
     pub padding: u32,
 }
 
-/// A process was forked or execed, or a thread ended.
+/// A process under profile was forked.
+#[repr(C)]
+#[cfg_attr(
+    feature = "user",
+    derive(
+        zerocopy::FromBytes,
+        zerocopy::IntoBytes,
+        zerocopy::Immutable,
+        zerocopy::KnownLayout
+    )
+)]
+#[derive(Clone, Copy, Debug)]
+pub struct Fork {
+    /// [`kind::FORK`].
+    pub kind: u16,
+    /// Explicit padding.
+    pub padding: u16,
+    /// The child's process id in the initial pid namespace.
+    pub pid: u32,
+    /// The parent's process id.
+    pub parent_pid: u32,
+    /// Explicit padding.
+    pub padding2: u32,
+    /// The parent's registration.
+    pub parent: u64,
+    /// The child's registration, which is also when it began (ns, CLOCK_MONOTONIC); 0 where it has none, since the map
+    /// of processes is full.
+    pub generation: u64,
+}
+
+/// A process execed, or a thread ended.
 #[repr(C)]
 #[cfg_attr(
     feature = "user",
@@ -259,23 +291,21 @@ pub struct Piece {
 )]
 #[derive(Clone, Copy, Debug)]
 pub struct Lifecycle {
-    /// [`kind::FORK`], [`kind::EXEC`] or [`kind::EXIT`].
+    /// [`kind::EXEC`] or [`kind::EXIT`].
     pub kind: u16,
     /// For EXIT: 1 where it was the last thread of the process.
     pub last: u16,
-    /// The process (the child, for FORK).
+    /// The process.
     pub pid: u32,
-    /// The thread that ended (EXIT) or called exec, by the id that it had then (EXEC), or the parent process
-    /// (FORK).
+    /// The thread that ended (EXIT) or called exec, by the id that it had then (EXEC).
     pub tid: u32,
     /// The lower bits of [`crate::process::Process::left_out`].
     pub left_out: u32,
     /// When (ns, CLOCK_MONOTONIC).
     pub time: u64,
-    /// The registration of the process: of the child for FORK; 0 where it is not registered: for FORK, since
-    /// the map of processes is full.
+    /// The registration of the process; 0 where it is not registered.
     pub generation: u64,
-    /// For EXIT and EXEC: CPU time of the thread (ns, `task->se.sum_exec_runtime`).
+    /// CPU time of the thread (ns, `task->se.sum_exec_runtime`).
     pub cpu: u64,
     /// For EXEC and the last EXIT of a registered process: [`crate::process::Process::taken`].
     pub taken: u64,
@@ -399,6 +429,7 @@ const _: () = assert!(size_of::<Stack>() == 40);
 const _: () = assert!(size_of::<StackFrame>() == 24);
 const _: () = assert!(size_of::<Code>() == 64);
 const _: () = assert!(size_of::<Piece>() == 32);
+const _: () = assert!(size_of::<Fork>() == 32);
 const _: () = assert!(size_of::<Lifecycle>() == 112);
 const _: () = assert!(size_of::<Thread>() == 48);
 const _: () = assert!(size_of::<Cgroup>() == 24);

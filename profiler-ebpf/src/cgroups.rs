@@ -53,5 +53,5 @@ fn report(cgroup: u64, path: u64) -> Option<()> {
     };
     let whole = size_of::<Cgroup>() as u64 + bytes as u64;
     // SAFETY: the path lies right behind the header, with room for its longest.
-    unsafe { output::send(core::ptr::from_ref(record).cast(), whole, Wake::Now) }.ok()
+    unsafe { output::tell(core::ptr::from_ref(record).cast(), whole, Wake::Now) }.ok()
 }

@@ -63,7 +63,7 @@ pub fn free(ctx: RawTracePointContext) -> i32 {
         generation,
         cpu: read_or_zero(task, config::TASK_RUNTIME.load()),
     };
-    if output::send_record(&record, Wake::WhenFilling).is_err() {
+    if output::tell_record(&record, Wake::WhenFilling).is_err() {
         output::count(event::LIFECYCLE_LOST);
     }
     0

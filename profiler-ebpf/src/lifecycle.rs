@@ -7,7 +7,7 @@ use aya_ebpf::{
 };
 use profiler_common::{
     process::{FOLLOW_CHILDREN, NAMED, NAMES_CHILDREN, Process, STALE},
-    record::{Lifecycle, kind},
+    record::{Fork, Lifecycle, kind},
     shared::event,
 };
 
@@ -19,8 +19,8 @@ use crate::{
 };
 
 #[inline(always)]
-fn report(record: &Lifecycle, wake: Wake) -> bool {
-    let sent = output::send_record(record, wake).is_ok();
+fn report<T: Copy>(record: &T, wake: Wake) -> bool {
+    let sent = output::tell_record(record, wake).is_ok();
     if !sent {
         output::count(event::LIFECYCLE_LOST);
     }
@@ -48,6 +48,7 @@ pub fn fork(ctx: RawTracePointContext) -> i32 {
     }
     // SAFETY: has no preconditions.
     let now = unsafe { bpf_ktime_get_ns() };
+    let generation = child.generation;
     child.generation = now;
     child.taken = 0;
     child.outcomes = [0; 8];
@@ -59,10 +60,19 @@ pub fn fork(ctx: RawTracePointContext) -> i32 {
         // Reported none the less, as a process that is not under profile: it is in the ledger, with the reason.
         child.generation = 0;
     }
-    report(
-        &lifecycle(kind::FORK, pid, parent, now, &child),
-        Wake::WhenFilling,
-    );
+    let record = Fork {
+        kind: kind::FORK,
+        padding: 0,
+        pid,
+        parent_pid: parent,
+        padding2: 0,
+        parent: generation,
+        generation: child.generation,
+    };
+    if !report(&record, Wake::WhenFilling) {
+        // A stranger, which is met when it runs.
+        let _ = maps::PROCESSES.remove(pid);
+    }
     0
 }
 

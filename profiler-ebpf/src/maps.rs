@@ -44,6 +44,10 @@ pub static CAPTURE: PerCpuArray<Capture> = PerCpuArray::with_max_entries(1, 0);
 #[map]
 pub static CLOCK: PerCpuArray<Clock> = PerCpuArray::with_max_entries(1, 0);
 
+/// How often user space has begun another period of the events.
+#[map]
+pub static RESTARTS: Array<u64> = Array::with_max_entries(1, 0);
+
 /// The Python thread state of threads seen on this CPU: direct-mapped by thread id.
 #[map]
 pub static THREADS: PerCpuArray<ThreadEntry> =
@@ -78,6 +82,11 @@ pub static RING_2: RingBuf = RingBuf::with_byte_size(shared::DEFAULT_RING_BYTES,
 /// See [`RING_0`].
 #[map]
 pub static RING_3: RingBuf = RingBuf::with_byte_size(shared::DEFAULT_RING_BYTES, 0);
+
+/// The ring buffer of the news of processes and cgroups, for all CPUs: it comes in the order in which it happened, and
+/// finds room where samples do not.
+#[map]
+pub static NEWS: RingBuf = RingBuf::with_byte_size(shared::NEWS_BYTES, 0);
 
 /// Counts what has no process to be counted at: by `profiler_common::shared::event`.
 #[map]

@@ -1,10 +1,12 @@
-//! Writing to this CPU's ring buffer.
+//! Writing to the ring buffers.
 
 use aya_ebpf::{
     bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP},
     helpers::generated::{bpf_get_smp_processor_id, bpf_ringbuf_output},
     maps::RingBuf,
 };
+
+use profiler_common::shared::NEWS_BYTES;
 
 use crate::{config, maps};
 
@@ -28,22 +30,51 @@ pub enum Wake {
 pub unsafe fn send(data: *const u8, bytes: u64, wake: Wake) -> Result<(), Full> {
     // SAFETY: has no preconditions.
     let cpu = unsafe { bpf_get_smp_processor_id() };
+    let filling = config::WAKEUP_BYTES.load();
     // SAFETY: the caller's promise is passed on.
     unsafe {
         match cpu & config::RING_MASK.load() {
-            0 => send_to(&maps::RING_0, data, bytes, wake),
-            1 => send_to(&maps::RING_1, data, bytes, wake),
-            2 => send_to(&maps::RING_2, data, bytes, wake),
-            _ => send_to(&maps::RING_3, data, bytes, wake),
+            0 => send_to(&maps::RING_0, data, bytes, wake, filling),
+            1 => send_to(&maps::RING_1, data, bytes, wake, filling),
+            2 => send_to(&maps::RING_2, data, bytes, wake, filling),
+            _ => send_to(&maps::RING_3, data, bytes, wake, filling),
         }
     }
 }
 
+/// Copies `bytes` bytes at `data` to the ring buffer of the news.
+///
+/// # Safety
+/// As for [`send`].
 #[inline(always)]
-unsafe fn send_to(ring: &RingBuf, data: *const u8, bytes: u64, wake: Wake) -> Result<(), Full> {
-    let flags = if wake == Wake::Now
-        || ring.query(BPF_RB_AVAIL_DATA.into()) > config::WAKEUP_BYTES.load()
-    {
+pub unsafe fn tell(data: *const u8, bytes: u64, wake: Wake) -> Result<(), Full> {
+    let filling = u64::from(NEWS_BYTES / 4);
+    // SAFETY: the caller's promise is passed on.
+    unsafe { send_to(&maps::NEWS, data, bytes, wake, filling) }
+}
+
+/// Tells a piece of news, a record of fixed size, as [`tell`] does.
+#[inline(always)]
+pub fn tell_record<T: Copy>(record: &T, wake: Wake) -> Result<(), Full> {
+    // SAFETY: a reference is valid for the size of its type; records are repr(C) without padding.
+    unsafe {
+        tell(
+            core::ptr::from_ref(record).cast(),
+            size_of::<T>() as u64,
+            wake,
+        )
+    }
+}
+
+#[inline(always)]
+unsafe fn send_to(
+    ring: &RingBuf,
+    data: *const u8,
+    bytes: u64,
+    wake: Wake,
+    filling: u64,
+) -> Result<(), Full> {
+    let flags = if wake == Wake::Now || ring.query(BPF_RB_AVAIL_DATA.into()) > filling {
         BPF_RB_FORCE_WAKEUP
     } else {
         BPF_RB_NO_WAKEUP

@@ -27,7 +27,7 @@ use crate::{
     kernel_memory::read_or_zero,
     maps,
     output::{self, Wake},
-    scratch::{Scratch, ThreadEntry},
+    scratch::{Clock, Scratch, ThreadEntry},
     strangers,
     user_memory::UserMemory,
 };
@@ -123,7 +123,9 @@ pub fn go_on(ctx: &PerfEventContext, scratch: &mut Scratch, stage: u32) {
 /// How many periods this firing of the event stands for.
 ///
 /// The CPU clock fires on a fixed grid. A firing that comes late, or follows some that never came (the
-/// hypervisor held the CPU, the kernel throttled the event), stands for all periods since the last.
+/// hypervisor held the CPU, the kernel throttled the event), stands for all periods since the last. Periods are
+/// those of the rate that was asked for, also where user space has it fire more slowly; each time that user space
+/// changes that, the grid begins anew.
 #[inline(always)]
 fn periods(now: u64) -> u32 {
     let period = config::PERIOD_NS.load();
@@ -143,8 +145,16 @@ fn periods(now: u64) -> u32 {
     let periods = (now - clock.origin) / period;
     let passed = periods - clock.periods;
     clock.periods = periods;
-    // A gap of over a second is no time that this thread ran: the machine was suspended.
-    if passed * period > 1_000_000_000 {
+    let restarts = maps::RESTARTS.get(0).map_or(0, |restarts| *restarts);
+    if clock.restarts != restarts {
+        *clock = Clock {
+            origin: now - period / 2,
+            periods: 0,
+            restarts,
+        };
+    }
+    // A gap of over two seconds is no time that this thread ran: the machine was suspended.
+    if passed * period > 2_000_000_000 {
         1
     } else {
         passed as u32

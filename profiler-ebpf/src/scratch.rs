@@ -125,6 +125,8 @@ pub struct Clock {
     pub origin: u64,
     /// Periods accounted for since.
     pub periods: u64,
+    /// How often the event had been restarted by then.
+    pub restarts: u64,
 }
 
 /// A thread and its Python thread state.

@@ -72,7 +72,7 @@ pub fn meet(pid: u32, now: u64) {
         pid,
         time: now,
     };
-    if output::send_record(&stranger, Wake::Now).is_err() {
+    if output::tell_record(&stranger, Wake::Now).is_err() {
         // It is met again.
         return;
     }

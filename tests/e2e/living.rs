@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, process::Command};
 
 use anyhow::{Context, Result, ensure};
 use end_to_end::{
-    check::{Failures, is_within, twice},
+    check::{Failures, is_within, paths::UNREADABLE, twice},
     collapsed::{Collapsed, Stack},
     environment::{self, Turn},
     interpreters::{self, Interpreter},
@@ -94,9 +94,15 @@ fn multiprocessing() -> Result<()> {
     failures.finish()
 }
 
+/// Whether each stack begins in the program, save for a sample in a hundred that says that it does not know.
+///
+/// While the kernel gives the child a copy of a page that it shares with its parent, the page is not there for an
+/// instant (`wp_page_copy`, Linux mm/memory.c): a sample may want to read a frame just then.
 fn all_in_python(profile: &Collapsed) -> bool {
-    let begins = |stack: &Stack| stack.names().next() == Some("<module>");
-    profile.samples_where(begins) == profile.samples()
+    let begins = |name| move |stack: &Stack| stack.names().next() == Some(name);
+    let unreadable = profile.samples_where(begins(UNREADABLE));
+    unreadable * 100 <= profile.samples()
+        && profile.samples_where(begins("<module>")) + unreadable == profile.samples()
 }
 
 /// Makes sure that a process that is a 3.8, then a 3.12 and then a 3.14 in a root of its own has the right stacks as
@@ -233,7 +239,7 @@ fn short_children() -> Result<()> {
         return Ok(());
     };
     let mut failures = Failures::new();
-    for (how, least) in [("forked", 0.95), ("started", 0.9)] {
+    for (how, least) in [("forked", 0.95), ("started", 0.95)] {
         failures.expect(how, twice(|| children_are_seen(how, least)));
     }
     failures.finish()

@@ -1,7 +1,7 @@
 //! The records that arrive from the kernel side, checked and typed.
 
 use profiler_common::record::{
-    Cgroup, Code, Final, Lifecycle, Piece, Sample, Stack, StackFrame, Stranger, Thread, kind,
+    Cgroup, Code, Final, Fork, Lifecycle, Piece, Sample, Stack, StackFrame, Stranger, Thread, kind,
 };
 use zerocopy::FromBytes;
 
@@ -17,7 +17,7 @@ pub enum Event<'a> {
     /// A further piece of a code object.
     Piece(Piece, &'a [u8]),
     /// A process under profile was forked; this is the child.
-    Fork(Lifecycle),
+    Fork(Fork),
     /// A process executes another program.
     Exec(Lifecycle),
     /// A thread of a process under profile ended.

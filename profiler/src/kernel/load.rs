@@ -1,17 +1,14 @@
 //! Loading the programs, attaching them, and the maps as the rest of the profiler uses them.
 
 use std::{
-    os::fd::{AsRawFd, RawFd},
+    os::fd::{AsFd, AsRawFd, RawFd},
     panic, thread,
 };
 
 use aya::{
     Ebpf, EbpfLoader, VerifierLogLevel,
     maps::{Array, HashMap, Map, MapData, PerCpuArray, ProgramArray, RingBuf},
-    programs::{
-        PerfEvent, ProgramError, RawTracePoint,
-        perf_event::{PerfEventScope, SamplePolicy},
-    },
+    programs::{PerfEvent, ProgramError, RawTracePoint},
 };
 use profiler_common::{filter::MAX_MATCHES, shared};
 
@@ -23,6 +20,7 @@ use super::{
     filter::{FilterMaps, Offsets},
     perf,
     registry::Registry,
+    sampling::Sampling,
     statistics::{RunTime, RunTimeStatistics},
 };
 
@@ -53,11 +51,14 @@ pub struct Kernel {
     programs: Ebpf,
     registry: Registry,
     rings: Vec<RingBuf<MapData>>,
+    news: RingBuf<MapData>,
     events: PerCpuArray<MapData, u64>,
     filter: FilterMaps,
     // Held for as long as the programs may run: the array of tail calls loses its entries with it.
     stages: ProgramArray<MapData>,
     _statistics: Option<RunTimeStatistics>,
+    sampling: Sampling,
+    restarts: Array<MapData, u64>,
     cpus: Vec<u32>,
     options: Options,
     #[cfg(feature = "diagnostics")]
@@ -73,6 +74,8 @@ const TRACEPOINTS: [(&str, &str); 4] = [
     ("free", "sched_process_free"),
 ];
 const CGROUPS: (&str, &str) = ("cgroup_mkdir", "cgroup_mkdir");
+/// Bytes that a record takes in a ring buffer at least: 8 before it, and 8 of its own.
+const RECORD_BYTES_MIN: u32 = 16;
 const RINGS: [&str; shared::MAX_RINGS as usize] = ["RING_0", "RING_1", "RING_2", "RING_3"];
 
 impl Kernel {
@@ -156,6 +159,7 @@ impl Kernel {
                 capacity.processes,
             ),
             rings,
+            news: RingBuf::try_from(take(&mut programs, "NEWS")?)?,
             events: PerCpuArray::try_from(take(&mut programs, "EVENTS")?)?,
             filter: FilterMaps::new(
                 Array::try_from(take(&mut programs, "FILTER")?)?,
@@ -163,6 +167,8 @@ impl Kernel {
             ),
             stages: ProgramArray::try_from(take(&mut programs, "STAGES")?)?,
             _statistics: statistics,
+            sampling: Sampling::default(),
+            restarts: Array::try_from(take(&mut programs, "RESTARTS")?)?,
             // None where the kernel side was built without its log.
             #[cfg(feature = "diagnostics")]
             log: aya_log::EbpfLogger::init(&mut programs).ok(),
@@ -186,22 +192,36 @@ impl Kernel {
         &mut self.filter
     }
 
-    /// Begins to sample on every CPU. The kernel takes its time to verify the programs: `meanwhile` is called
-    /// again and again until that is done, or it says that it has nothing more to do.
+    /// Begins to sample on every CPU, each `period_ns`. The kernel takes its time to verify the programs: `meanwhile`
+    /// is called again and again until that is done, or it says that it has nothing more to do.
     ///
     /// # Errors
     /// Where the kernel refuses a program, or the sampling event cannot be opened.
     pub fn sample(
         &mut self,
+        period_ns: u64,
         mut meanwhile: impl FnMut(&mut Registry) -> bool,
     ) -> Result<(), KernelError> {
         let (programs, stages) = (&mut self.programs, &mut self.stages);
-        let (cpus, options) = (&self.cpus, &self.options);
-        thread::scope(|scope| {
-            let loading = scope.spawn(|| sample(programs, stages, cpus, options));
+        let (cpus, clock) = (&self.cpus, self.options.clock);
+        self.sampling = thread::scope(|scope| {
+            let loading = scope.spawn(|| sample(programs, stages, cpus, clock, period_ns));
             while !loading.is_finished() && meanwhile(&mut self.registry) {}
             joined(loading)
-        })
+        })?;
+        Ok(())
+    }
+
+    /// Samples each `period_ns` from now on. The samples say for how many periods of the rate that was asked for
+    /// they stand.
+    ///
+    /// # Errors
+    /// Where a map cannot be written.
+    pub fn change_period(&mut self, period_ns: u64) -> Result<(), KernelError> {
+        self.sampling.restart(period_ns);
+        // Afterwards: a firing in between is still on the old grid.
+        let restarts = self.restarts.get(&0, 0)? + 1;
+        Ok(self.restarts.set(0, restarts, 0)?)
     }
 
     /// Stops sampling and following; what is in the ring buffers can still be read.
@@ -209,6 +229,7 @@ impl Kernel {
     /// # Errors
     /// Where a program cannot be unloaded.
     pub fn stop(&mut self) -> Result<(), KernelError> {
+        self.sampling = Sampling::default();
         // Run times are gone with the programs: they are read before.
         perf_event(&mut self.programs, SAMPLE)?
             .unload()
@@ -271,26 +292,27 @@ impl Kernel {
         &mut self.registry
     }
 
-    /// Hands every record that has arrived to `handle`; how many there were.
-    pub fn drain(&mut self, mut handle: impl FnMut(&[u8])) -> usize {
+    /// Hands the news of processes and cgroups that have arrived to `handle`, in the order in which they happened.
+    pub fn news(&mut self, handle: impl FnMut(&[u8])) {
+        drain(&mut self.news, shared::NEWS_BYTES, handle);
+    }
+
+    /// Hands the samples that have arrived, and what belongs to them, to `handle`: those of one CPU in their order.
+    pub fn samples(&mut self, mut handle: impl FnMut(&[u8])) {
         #[cfg(feature = "diagnostics")]
         if let Some(log) = &mut self.log {
             log.flush();
         }
-        let mut records = 0;
         for ring in &mut self.rings {
-            while let Some(record) = ring.next() {
-                handle(&record);
-                records += 1;
-            }
+            drain(ring, self.options.ring_bytes, &mut handle);
         }
-        records
     }
 
     /// The ring buffers' descriptors, to wait on.
     #[must_use]
     pub fn descriptors(&self) -> Vec<RawFd> {
-        self.rings.iter().map(AsRawFd::as_raw_fd).collect()
+        let rings = self.rings.iter().chain([&self.news]);
+        rings.map(AsRawFd::as_raw_fd).collect()
     }
 
     /// How often something happened that has no process to be counted at
@@ -300,6 +322,17 @@ impl Kernel {
         self.events
             .get(&event, 0)
             .map_or(0, |values| values.iter().sum())
+    }
+}
+
+/// Hands records to `handle`: at least those that are there now, and not more than a ring buffer of `bytes` can hold,
+/// so that one into which they keep coming does not keep the others waiting.
+fn drain(ring: &mut RingBuf<MapData>, bytes: u32, mut handle: impl FnMut(&[u8])) {
+    for _ in 0..bytes / RECORD_BYTES_MIN {
+        let Some(record) = ring.next() else {
+            break;
+        };
+        handle(&record);
     }
 }
 
@@ -331,33 +364,27 @@ fn load_sampling<'a>(
     Ok(program)
 }
 
-/// Loads the sampling programs, and attaches the first of them on every CPU.
+/// Loads the sampling programs, and has the first of them fire on every CPU.
 fn sample(
     programs: &mut Ebpf,
     stages: &mut ProgramArray<MapData>,
     cpus: &[u32],
-    options: &Options,
-) -> Result<(), KernelError> {
+    clock: Clock,
+    period_ns: u64,
+) -> Result<Sampling, KernelError> {
     for (index, name) in STAGES.into_iter().enumerate() {
         let descriptor = load_sampling(programs, name)?
             .fd()
             .map_err(|error| KernelError::Load { name, error })?;
         stages.set(index as u32, descriptor, 0)?;
     }
-    let program = load_sampling(programs, SAMPLE)?;
-    let clock = options.clock;
-    let policy = match clock {
-        // A fixed period on a fixed grid: weights are made of it.
-        Clock::CpuClock => SamplePolicy::Period(period_ns(options.rate_hz)),
-        Clock::Cycles => SamplePolicy::Frequency(options.rate_hz),
-    };
-    for &cpu in cpus {
-        let scope = PerfEventScope::AllProcessesOneCpu { cpu };
-        program
-            .attach(clock.config(), scope, policy, false)
-            .map_err(|error| KernelError::Perf { cpu, clock, error })?;
-    }
-    Ok(())
+    let program = load_sampling(programs, SAMPLE)?
+        .fd()
+        .map_err(|error| KernelError::Load {
+            name: SAMPLE,
+            error,
+        })?;
+    Sampling::start(clock, period_ns, cpus, program.as_fd())
 }
 
 /// What a thread returned; its panic goes on here.

@@ -1,8 +1,6 @@
-//! Opening the sampling events.
+//! What samples, and where.
 
 use std::{fs, io};
-
-use aya::programs::perf_event::{HardwareEvent, PerfEventConfig, SoftwareEvent};
 
 /// What the sampling event counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -12,17 +10,6 @@ pub enum Clock {
     CpuClock,
     /// Hardware cycles, where the machine has such a counter: samples code that runs with interrupts off.
     Cycles,
-}
-
-impl Clock {
-    /// As the kernel names it.
-    #[must_use]
-    pub fn config(self) -> PerfEventConfig {
-        match self {
-            Self::CpuClock => PerfEventConfig::Software(SoftwareEvent::CpuClock),
-            Self::Cycles => PerfEventConfig::Hardware(HardwareEvent::CpuCycles),
-        }
-    }
 }
 
 /// The CPUs that are online.

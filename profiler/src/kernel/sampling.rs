@@ -66,8 +66,11 @@ impl Sampling {
         let events = cpus
             .iter()
             .map(|&cpu| {
-                start(clock, period_ns, cpu, program)
-                    .map_err(|error| KernelError::Perf { cpu, clock, error })
+                start(clock, period_ns, cpu, program).map_err(|error| KernelError::Perf {
+                    cpu,
+                    clock,
+                    error,
+                })
             })
             .collect::<Result<_, _>>()?;
         Ok(Self { clock, events })

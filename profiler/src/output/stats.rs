@@ -25,7 +25,28 @@ struct Stats<'a> {
     cpus: u32,
     samples: Samples,
     profiler: Profiler,
+    /// Null where there was none.
+    budget: Option<Budget>,
     processes: Vec<Process<'a>>,
+}
+
+/// How the profiler's budget was kept.
+#[derive(Serialize)]
+struct Budget {
+    /// What might be spent, in cores.
+    cores: f64,
+    /// For how long it was to be kept: from when sampling was steady to its end.
+    duration_s: f64,
+    /// CPU time of the profiler and its programs in that time.
+    spent_s: f64,
+    /// Whether that is within the budget, and a tenth.
+    kept: bool,
+    /// How long the rate was lower than asked for.
+    lowered_s: f64,
+    /// The mean rate in that time; null where there was none.
+    lowered_hz: Option<f64>,
+    /// The lowest rate.
+    lowest_hz: f64,
 }
 
 #[derive(Serialize)]
@@ -96,6 +117,15 @@ pub fn write(profile: &Profile, out: &mut dyn Write) -> Result<(), Error> {
             bpf_s: recording.profiler_bpf_ns.map(seconds),
             rss_peak_bytes: recording.profiler_rss_peak_bytes,
         },
+        budget: recording.budget.map(|kept| Budget {
+            cores: kept.cores,
+            duration_s: kept.seconds,
+            spent_s: kept.spent,
+            kept: kept.is_kept(),
+            lowered_s: kept.lowered,
+            lowered_hz: (kept.lowered > 0.0).then_some(kept.lowered_hz),
+            lowest_hz: kept.lowest_hz,
+        }),
         processes: profile
             .processes
             .iter()
@@ -177,6 +207,7 @@ mod tests {
                 "scale": 200.0 / 190.0,
             },
             "profiler": {"cpu_s": 0.02, "bpf_s": 0.005, "rss_peak_bytes": 20_971_520},
+            "budget": null,
         });
         expected["processes"] = stats["processes"].clone();
         assert_eq!(stats, expected);

@@ -11,7 +11,7 @@ use unicode_width::UnicodeWidthStr;
 use crate::profile::model::{Process, Profile};
 
 use super::{
-    Format, Options,
+    Format, Options, budget,
     hottest::hottest,
     text::{count, counted, for_terminal, percent, printable, time},
 };
@@ -247,7 +247,11 @@ fn write_cost(profile: &Profile, out: &mut dyn Write) -> io::Result<()> {
         time(cpu_ns),
         percent(cpu_ns, recording.duration_ns),
         recording.profiler_rss_peak_bytes.div_ceil(1_000_000)
-    )
+    )?;
+    match budget::sentence(recording) {
+        Some(sentence) => writeln!(out, "{sentence}"),
+        None => Ok(()),
+    }
 }
 
 fn write_written(written: Written<'_>, out: &mut dyn Write) -> io::Result<()> {

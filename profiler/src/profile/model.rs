@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::SystemTime};
 
-use super::ledger::Ledger;
+use super::{budget::Kept, ledger::Ledger};
 use crate::host::labels::Labels;
 
 /// A finished recording. Indices (`usize`) point into the vectors of this structure.
@@ -49,6 +49,8 @@ pub struct Recording {
     pub profiler_cpu_ns: u64,
     /// Time of the BPF programs, in ns; None where the kernel does not count it.
     pub profiler_bpf_ns: Option<u64>,
+    /// How the profiler's budget of CPU time was kept; None: it had none.
+    pub budget: Option<Kept>,
     /// The profiler's peak resident memory, in bytes.
     pub profiler_rss_peak_bytes: u64,
 }

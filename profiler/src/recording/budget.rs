@@ -5,31 +5,9 @@
 //! idle host becomes busy, is paid back, and the budget holds over any ten seconds and over the whole. What was not
 //! spent can be saved for a fraction of a second only: else a quiet hour would buy a loud minute.
 
-use std::{fmt, time::Duration};
+use std::time::Duration;
 
-/// What may be spent, as a person gives it.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Budget {
-    /// Per cent of a core, or of all.
-    pub percent: f64,
-    /// Whether it is of all cores of the host.
-    pub of_host: bool,
-}
-
-impl Budget {
-    /// How many cores' worth of CPU time that is.
-    #[must_use]
-    pub fn cores(self, cpus: usize) -> f64 {
-        self.percent / 100.0 * if self.of_host { cpus as f64 } else { 1.0 }
-    }
-}
-
-impl fmt::Display for Budget {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let of = if self.of_host { "the host" } else { "a core" };
-        write!(formatter, "{} % of {of}", self.percent)
-    }
-}
+use crate::profile::budget::{Budget, Kept};
 
 /// The lowest rate that is gone down to (Hz).
 pub const SLOWEST_HZ: f64 = 1.0;
@@ -54,8 +32,6 @@ const PERIODS: f64 = 4.0;
 /// Decides on the rate.
 #[derive(Debug)]
 pub struct Governor {
-    /// What may be spent: CPU seconds per second.
-    cores: f64,
     asked_hz: f64,
     rate_hz: f64,
     /// What is saved, or owed (CPU s).
@@ -65,52 +41,32 @@ pub struct Governor {
     periods: f64,
     /// Since the rate was changed last (s).
     unchanged: f64,
+    /// Periods while the rate was lower than asked for.
+    lowered_periods: f64,
     kept: Kept,
 }
 
-/// How a budget was kept.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Kept {
-    /// How long it has been held (s).
-    pub seconds: f64,
-    /// What was spent in that time (CPU s).
-    pub spent: f64,
-    /// How much of the time the rate was lower than asked for (s).
-    pub lowered: f64,
-    /// The mean rate in that part (Hz times s, until it is asked for).
-    lowered_periods: f64,
-    /// The lowest rate (Hz).
-    pub lowest_hz: f64,
-}
-
-impl Kept {
-    /// The mean rate while it was lower than asked for (Hz).
-    #[must_use]
-    pub fn lowered_hz(&self) -> f64 {
-        if self.lowered > 0.0 {
-            self.lowered_periods / self.lowered
-        } else {
-            0.0
-        }
-    }
-}
-
 impl Governor {
-    /// May spend so many CPU seconds per second; samples at `asked_hz` at most.
+    /// Keeps a budget on a host of so many CPUs; samples at `asked_hz` at most.
     #[must_use]
-    pub fn new(cores: f64, asked_hz: f64) -> Self {
+    pub fn new(budget: Budget, cpus: usize, asked_hz: f64) -> Self {
         let rate_hz = asked_hz.min(FIRST_HZ);
         Self {
-            cores,
             asked_hz,
             rate_hz,
             account: 0.0,
             spent: 0.0,
             periods: 0.0,
             unchanged: 0.0,
+            lowered_periods: 0.0,
             kept: Kept {
+                budget,
+                cores: budget.cores(cpus),
+                seconds: 0.0,
+                spent: 0.0,
+                lowered: 0.0,
+                lowered_hz: 0.0,
                 lowest_hz: rate_hz,
-                ..Kept::default()
             },
         }
     }
@@ -140,11 +96,11 @@ impl Governor {
         let fades = (-elapsed / MEMORY_S).exp();
         self.spent = self.spent * fades + spent;
         self.periods = self.periods * fades + periods;
-        let account = self.account + self.cores * elapsed - spent;
-        self.account = account.clamp(-OWED_S * self.cores, SAVED_S * self.cores);
+        let account = self.account + self.kept.cores * elapsed - spent;
+        self.account = account.clamp(-OWED_S * self.kept.cores, SAVED_S * self.kept.cores);
         // Dearer than of late: that counts at once.
         let cost = (self.spent / self.periods).max(spent / periods);
-        let may_spend = (self.cores + self.account / EVEN_S).max(0.0);
+        let may_spend = (self.kept.cores + self.account / EVEN_S).max(0.0);
         let wanted = if cost > 0.0 {
             may_spend / cost
         } else {
@@ -173,7 +129,8 @@ impl Governor {
         self.kept.spent += spent;
         if self.rate_hz < self.asked_hz {
             self.kept.lowered += elapsed;
-            self.kept.lowered_periods += periods;
+            self.lowered_periods += periods;
+            self.kept.lowered_hz = self.lowered_periods / self.kept.lowered;
         }
     }
 }
@@ -219,6 +176,14 @@ mod tests {
         turns.iter().map(|turn| turn.0).sum()
     }
 
+    fn within(cores: f64, asked_hz: f64) -> Governor {
+        let budget = Budget {
+            percent: cores * 100.0,
+            of_host: false,
+        };
+        Governor::new(budget, 2, asked_hz)
+    }
+
     const BUSY: Host = Host {
         period_s: 6e-6,
         second_s: 1e-3,
@@ -229,11 +194,11 @@ mod tests {
     /// Makes sure that a budget that is large enough lowers nothing, after the first moments.
     #[test]
     fn a_large_budget_keeps_the_rate() {
-        let mut governor = Governor::new(0.5, 10_000.0);
+        let mut governor = within(0.5, 10_000.0);
         let turns = hold(&mut governor, BUSY, 100, 1);
         assert!(turns[10..].iter().all(|turn| turn.1 == 10_000.0));
         assert!(governor.kept().lowered < 1.0);
-        let mut governor = Governor::new(0.5, 50.0);
+        let mut governor = within(0.5, 50.0);
         hold(&mut governor, BUSY, 100, 1);
         assert_eq!((governor.rate_hz(), governor.kept().lowered), (50.0, 0.0));
     }
@@ -241,7 +206,7 @@ mod tests {
     /// Makes sure that the rate settles, without going up and down, where the budget is spent and not overspent.
     #[test]
     fn it_settles() {
-        let mut governor = Governor::new(0.01, 10_000.0);
+        let mut governor = within(0.01, 10_000.0);
         let turns = hold(&mut governor, BUSY, 300, 1);
         let rates: Vec<f64> = turns[50..].iter().map(|turn| turn.1).collect();
         let (low, high) = (
@@ -267,7 +232,7 @@ mod tests {
             period_s: 1e-7,
             ..BUSY
         };
-        let mut governor = Governor::new(0.01, 10_000.0);
+        let mut governor = within(0.01, 10_000.0);
         let before = hold(&mut governor, idle, 100, 1);
         assert_eq!(before[99].1, 10_000.0);
         let after = hold(
@@ -293,7 +258,7 @@ mod tests {
             second_s: 0.02,
             ..BUSY
         };
-        let mut governor = Governor::new(0.01, 1_000.0);
+        let mut governor = within(0.01, 1_000.0);
         hold(&mut governor, dear, 600, 1);
         assert_eq!(governor.rate_hz(), SLOWEST_HZ);
         assert!(governor.kept().spent > 0.01 * governor.kept().seconds);
@@ -304,7 +269,7 @@ mod tests {
     /// Makes sure that a low rate is kept for some periods before it is raised: each change begins a period anew.
     #[test]
     fn low_rates_get_to_sample() {
-        let mut governor = Governor::new(0.001, 1_000.0);
+        let mut governor = within(0.001, 1_000.0);
         let turns = hold(
             &mut governor,
             Host {
@@ -349,7 +314,7 @@ mod tests {
                 late,
                 noise,
             };
-            let mut governor = Governor::new(cores, 10_000.0);
+            let mut governor = within(cores, 10_000.0);
             // The first moments cost what they cost.
             hold(&mut governor, host, 50, seed);
             let turns = hold(&mut governor, host, 400, seed);
@@ -368,7 +333,7 @@ mod tests {
             turns in prop::collection::vec((0_u64..2_000_000_000, 0_u64..4_000_000_000), 1..60),
             asked in 1_u32..100_000,
         ) {
-            let mut governor = Governor::new(0.01, f64::from(asked));
+            let mut governor = within(0.01, f64::from(asked));
             for (elapsed, spent) in turns {
                 governor.spend(Duration::from_nanos(elapsed), Duration::from_nanos(spent));
                 prop_assert!(governor.rate_hz() >= SLOWEST_HZ && governor.rate_hz() <= f64::from(asked));

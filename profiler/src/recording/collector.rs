@@ -2,12 +2,13 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    mem,
     sync::Arc,
 };
 
 use profiler_common::{
     cpython::walk::Walk,
-    record::{Cgroup, Final, Lifecycle, Sample, Stack, StackFrame, Thread, kind, mark},
+    record::{Cgroup, Final, Fork, Lifecycle, Sample, Stack, StackFrame, Thread, kind, mark},
 };
 
 use super::{
@@ -26,8 +27,19 @@ use crate::{
 /// A process that has used no more CPU time than this has done nothing yet but to start (ns).
 pub const YOUNG_NS: u64 = 50_000_000;
 
-/// How many final figures wait for the news of their threads' ends.
-const EARLY: usize = 1024;
+/// How many stacks wait at most for the news of a fork.
+const UNREAD: usize = 1024;
+
+/// News of an end. It is acted on when the samples have been read that were taken before.
+#[derive(Clone, Copy, Debug)]
+enum End {
+    /// Of a thread.
+    Exit(Lifecycle),
+    /// Of a program.
+    Exec(Lifecycle),
+    /// What a thread that ended used in all.
+    Final(Final),
+}
 
 /// All that has arrived.
 #[derive(Debug, Default)]
@@ -57,8 +69,6 @@ pub struct Collector {
     /// Records that could not be read.
     pub malformed: u64,
     by_generation: HashMap<u64, usize>,
-    /// The newest of each process id that is or was under profile.
-    by_pid: HashMap<u32, usize>,
     /// How many of the processes are or were under profile.
     pub profiled: usize,
     /// The interpreters met: processes that run the same at the same addresses, such as forks, share one.
@@ -67,8 +77,10 @@ pub struct Collector {
     full: String,
     /// Such processes, by id.
     without_room: HashSet<u32>,
-    /// Final figures of threads whose end has not been heard of.
-    early: Vec<Final>,
+    /// News of ends that wait, in their order.
+    ends: Vec<End>,
+    /// Stacks with code objects that are not known, of processes whose fork has not been read yet.
+    unread: Vec<(Stack, Vec<StackFrame>)>,
     /// Samples so far.
     pub samples: u64,
 }
@@ -101,7 +113,6 @@ impl Collector {
     pub fn track(&mut self, process: Tracked) {
         if process.refused.is_none() {
             self.profiled += 1;
-            self.by_pid.insert(process.pid, self.processes.len());
         }
         if process.generation != 0 {
             self.by_generation
@@ -114,7 +125,6 @@ impl Collector {
     pub fn keep(&mut self, generations: &HashSet<u64>) {
         let all = std::mem::take(&mut self.processes);
         self.by_generation.clear();
-        self.by_pid.clear();
         self.profiled = 0;
         for process in all {
             if generations.contains(&process.generation) {
@@ -163,12 +173,12 @@ impl Collector {
             Ok(Event::Thread(thread)) => self.thread(&thread),
             Ok(Event::Fork(fork)) => self.fork(&fork),
             Ok(Event::Exit(exit)) => {
-                self.exit(&exit);
+                self.ends.push(End::Exit(exit));
                 return (exit.last == 1).then_some(Notice::Ended(exit.pid, exit.time));
             }
             Ok(Event::Exec(exec)) => {
                 if exec.generation != 0 {
-                    self.end(&exec);
+                    self.ends.push(End::Exec(exec));
                 }
                 // A child that was forked only to execute something else is not in the profile by itself: what
                 // it took to come to the exec is the first that its program took.
@@ -178,7 +188,7 @@ impl Collector {
                     cpu: if is_brief { 0 } else { exec.cpu },
                 });
             }
-            Ok(Event::Final(last)) => self.finish(&last),
+            Ok(Event::Final(last)) => self.ends.push(End::Final(last)),
             Ok(Event::Stranger(stranger)) => {
                 return Some(Notice::Stranger(stranger.pid, stranger.time));
             }
@@ -263,12 +273,15 @@ impl Collector {
         }
     }
 
-    /// Keeps what is over in a smaller form, and gives the time of threads that no sample has met to a mark. To be
-    /// called when all ring buffers have been read.
-    pub fn tidy(&mut self) {
+    /// Acts on the first of the ends that wait, keeps what is over in a smaller form, and gives the time of threads
+    /// that no sample has met to a mark. To be called when all ring buffers have been read; `ends` is how many ends
+    /// waited before.
+    pub fn tidy(&mut self, ends: usize) {
+        for (stack, frames) in mem::take(&mut self.unread) {
+            self.read_live(&stack, &frames);
+        }
+        self.end_first(ends);
         let mut left = Vec::new();
-        // The ring buffers have been read: whose end is not known now was lost.
-        self.early.clear();
         self.scale.tidy(|thread, rest| left.push((thread, rest)));
         self.weigh_rest(left);
         let Some(mut over) = self.past.due() else {
@@ -318,6 +331,24 @@ impl Collector {
         );
     }
 
+    /// How many ends wait to be acted on.
+    #[must_use]
+    pub fn ends(&self) -> usize {
+        self.ends.len()
+    }
+
+    fn end_first(&mut self, count: usize) {
+        let mut ends = mem::take(&mut self.ends);
+        for end in ends.drain(..count.min(ends.len())) {
+            match end {
+                End::Exit(exit) => self.exit(&exit),
+                End::Exec(exec) => self.end(&exec),
+                End::Final(last) => self.finish(&last),
+            }
+        }
+        self.ends = ends;
+    }
+
     /// Takes in what a thread that has ended used in all.
     fn finish(&mut self, last: &Final) {
         let (thread, tallies) = ((last.generation, last.tid), &mut self.tallies);
@@ -326,11 +357,8 @@ impl Collector {
             .finish(thread, last.cpu, self.period_ns, |stack, ns| {
                 add_weight(tallies, thread, stack, ns);
             });
-        match more {
-            Some(more) => self.activity.entry(last.generation).or_default().cpu_exited += more,
-            // The news of its end is in a ring buffer that is read after this one.
-            None if self.early.len() < EARLY => self.early.push(*last),
-            None => {}
+        if let Some(more) = more {
+            self.activity.entry(last.generation).or_default().cpu_exited += more;
         }
     }
 
@@ -343,11 +371,19 @@ impl Collector {
             stack.leaf_frames as usize,
             frames,
         );
-        // What the kernel side could not read, because a page was not present or a ring buffer full, is
-        // read now, while the process lives.
         if frames.iter().all(|frame| self.store.is_complete(frame.key)) {
             return;
         }
+        if self.tracked(stack.generation).is_some() {
+            self.read_live(stack, frames);
+        } else if self.unread.len() < UNREAD {
+            self.unread.push((*stack, frames.to_vec()));
+        }
+    }
+
+    /// Reads code objects that the kernel side could not read, because a page was not present or a ring buffer full,
+    /// while their process lives.
+    fn read_live(&mut self, stack: &Stack, frames: &[StackFrame]) {
         let Some(interpreter) = self
             .tracked(stack.generation)
             .and_then(|process| process.interpreter.clone())
@@ -392,13 +428,8 @@ impl Collector {
         );
     }
 
-    fn fork(&mut self, fork: &Lifecycle) {
-        // The newest registration of the parent: it is alive, or was a moment ago.
-        let Some(parent) = self
-            .by_pid
-            .get(&fork.tid)
-            .and_then(|&index| self.processes.get(index))
-        else {
+    fn fork(&mut self, fork: &Fork) {
+        let Some(parent) = self.tracked(fork.parent) else {
             return;
         };
         let container_pid = parent
@@ -408,12 +439,12 @@ impl Collector {
             generation: fork.generation,
             container_pid,
             interpreter: parent.interpreter.clone(),
-            ..Tracked::new(fork.pid, fork.tid, Arc::clone(&parent.description))
+            ..Tracked::new(fork.pid, fork.parent_pid, Arc::clone(&parent.description))
         };
         if fork.generation == 0 {
             self.track_without_room(child);
         } else {
-            self.forks.push((parent.generation, fork.generation));
+            self.forks.push((fork.parent, fork.generation));
             self.track(child);
         }
     }
@@ -425,11 +456,6 @@ impl Collector {
             self.end(exit);
         } else {
             self.activity.entry(exit.generation).or_default().cpu_exited += exit.cpu;
-        }
-        let is_of_it = |last: &Final| (last.generation, last.tid) == (exit.generation, exit.tid);
-        if let Some(at) = self.early.iter().position(is_of_it) {
-            let last = self.early.swap_remove(at);
-            self.finish(&last);
         }
     }
 

@@ -201,7 +201,7 @@ impl Discovery {
     }
 
     /// A process came under profile by its parent's fork at that time (ns of the monotonic clock): there is nothing
-    /// to find out, unless the news of its exec came by another ring buffer before this.
+    /// to find out, unless /proc has shown it since.
     pub fn forked(&mut self, pid: u32, time: u64) {
         if !self.pending.contains_key(&pid) && !self.was_looked_at_since(pid, time) {
             self.settle(pid, time, true);

@@ -8,6 +8,7 @@ pub mod discovery;
 mod finish;
 mod names;
 mod owed;
+mod pace;
 pub mod past;
 mod register;
 mod select;
@@ -34,6 +35,7 @@ use self::{
     command::Launched,
     discovery::{Discovery, Scope},
     names::Names,
+    pace::Pace,
     selection::{Selection, term::Term},
     tracked::{Counters, Notice},
 };
@@ -43,7 +45,7 @@ use crate::{
         containers::{self, Containers},
     },
     kernel::{self, Clock, Kernel, KernelError, registry::Registry},
-    profile::model::Profile,
+    profile::{budget::Budget, model::Profile},
 };
 
 /// How long the ring buffers are left to themselves: the kernel side wakes us before one is full.
@@ -66,6 +68,8 @@ pub struct Options {
     pub duration: Option<Duration>,
     /// Samples per second and CPU.
     pub rate_hz: u64,
+    /// What the profiler may spend itself: it samples more slowly where it must. None: what it takes.
+    pub max_overhead: Option<Budget>,
     /// What the sampling event counts.
     pub clock: Clock,
     /// Bytes of each ring buffer.
@@ -99,6 +103,9 @@ pub enum Error {
     /// The kernel side.
     #[error(transparent)]
     Kernel(#[from] KernelError),
+    /// There is a budget, and no telling what the programs spend of it.
+    #[error("--max-overhead: the kernel does not tell what eBPF programs cost")]
+    Uncounted,
     /// What is wanted cannot be.
     #[error(transparent)]
     Selection(#[from] selection::Error),
@@ -128,6 +135,7 @@ pub struct Recording {
     containers: Containers,
     /// So many of the collector's processes have shown their containers.
     containers_met_of: usize,
+    pace: Option<Pace>,
 }
 
 /// What a recording amounts to.
@@ -160,9 +168,13 @@ impl Recording {
                     ..
                 }
             ) || !command.is_empty(),
-            count_run_time: options.count_run_time,
+            count_run_time: options.count_run_time || options.max_overhead.is_some(),
             filtered: selection.is_some(),
         })?;
+        if options.max_overhead.is_some() && kernel.run_time().is_none() {
+            return Err(Error::Uncounted);
+        }
+        let pace = Pace::new(&options, kernel.cpus());
         if let Some(selection) = &mut selection {
             select::begin(selection, &mut kernel)?;
         }
@@ -171,7 +183,9 @@ impl Recording {
         let mut collector = Collector::new(kernel::period_ns(options.rate_hz), full);
         // While the verifier is at work, processes are looked at, the busiest first.
         let mut outcome = Ok(());
-        kernel.sample(|registry| {
+        let asked_ns = kernel::period_ns(options.rate_hz);
+        let period_ns = pace.as_ref().map_or(asked_ns, Pace::period_ns);
+        kernel.sample(period_ns, |registry| {
             let sight = (&options.scope, selection.as_mut());
             outcome = look(registry, &mut discovery, &mut collector, sight);
             outcome.is_ok() && discovery.is_behind()
@@ -203,6 +217,7 @@ impl Recording {
             news_lost: 0,
             containers: Containers::new(containers::endpoints()),
             containers_met_of: 0,
+            pace,
             kernel,
             options,
         })
@@ -305,7 +320,16 @@ impl Recording {
             self.drain()?;
             self.look()?;
             self.meet_containers();
+            self.keep_pace()?;
             progress(self);
+        }
+    }
+
+    /// Stays within the budget, where there is one.
+    fn keep_pace(&mut self) -> Result<(), KernelError> {
+        match &mut self.pace {
+            Some(pace) => pace.keep(&mut self.kernel, &mut self.collector),
+            None => Ok(()),
         }
     }
 
@@ -343,21 +367,16 @@ impl Recording {
     /// Takes in what has arrived.
     fn drain(&mut self) -> Result<(), KernelError> {
         let (collector, discovery) = (&mut self.collector, &mut self.discovery);
-        let mut before = collector.processes.len();
-        self.kernel.drain(|record| {
-            match collector.take(record) {
-                Some(Notice::Exec { pid, cpu }) => discovery.execed(pid, cpu),
-                Some(Notice::Ended(pid, time)) => discovery.ended(pid, time),
-                Some(Notice::Stranger(pid, time)) => discovery.met(pid, time),
-                Some(Notice::Stateless(pid)) => discovery.doubt(pid),
-                None => {}
-            }
-            for forked in &collector.processes[before..] {
-                discovery.forked(forked.pid, forked.generation);
-            }
-            before = collector.processes.len();
-        });
-        self.collector.tidy();
+        // The news first: what has ended by now has sent its samples before.
+        self.kernel
+            .news(|record| take(collector, discovery, record));
+        let ends = collector.ends();
+        self.kernel
+            .samples(|record| take(collector, discovery, record));
+        // And once more: what has sent samples by now was forked before.
+        self.kernel
+            .news(|record| take(collector, discovery, record));
+        collector.tidy(ends);
         self.select()?;
         if self.options.thread_names {
             self.names.ask(&mut self.collector);
@@ -370,6 +389,7 @@ impl Recording {
     /// # Errors
     /// Where the programs cannot be stopped.
     pub fn finish(mut self) -> Result<Recorded, KernelError> {
+        self.keep_pace()?;
         let run_time = self.kernel.run_time();
         self.kernel.stop()?;
         let mut runtimes = HashMap::new();
@@ -428,6 +448,7 @@ impl Recording {
             duration,
             cpus: self.kernel.cpus(),
             bpf: run_time.map(|run_time| run_time.time),
+            budget: self.pace.as_ref().map(Pace::kept),
             containers: self.containers.finish(NAMES_PATIENCE),
         };
         Ok(Recorded {
@@ -435,6 +456,21 @@ impl Recording {
             launched: self.launched,
             selection: self.selection,
         })
+    }
+}
+
+/// Takes in a record.
+fn take(collector: &mut Collector, discovery: &mut Discovery, record: &[u8]) {
+    let before = collector.processes.len();
+    match collector.take(record) {
+        Some(Notice::Exec { pid, cpu }) => discovery.execed(pid, cpu),
+        Some(Notice::Ended(pid, time)) => discovery.ended(pid, time),
+        Some(Notice::Stranger(pid, time)) => discovery.met(pid, time),
+        Some(Notice::Stateless(pid)) => discovery.doubt(pid),
+        None => {}
+    }
+    for forked in &collector.processes[before..] {
+        discovery.forked(forked.pid, forked.generation);
     }
 }
 

@@ -32,8 +32,8 @@ impl Impossible {
     }
 }
 
-/// What a stack reads of which nothing is known.
-const UNREADABLE: &str = "[frames unreadable]";
+/// What a stack reads, or begins with, whose frames could not be read.
+pub const UNREADABLE: &str = "[frames unreadable]";
 
 /// Takes out the stacks of which the profiler says that it knows nothing; how many samples they had.
 ///
