@@ -8,8 +8,10 @@ use crate::{
     profile::budget::Kept,
 };
 
-/// What was spent is not looked at more often than this.
-const TURN: Duration = Duration::from_millis(20);
+/// What was spent is looked at after so many periods: to look costs some tens of microseconds.
+const PERIODS: f64 = 50.0;
+/// After how long it is looked at least, and at most (s).
+const TURN_S: (f64, f64) = (0.02, 1.0);
 
 /// The pace of a recording with a budget.
 #[derive(Debug)]
@@ -52,7 +54,11 @@ impl Pace {
         collector: &mut Collector,
     ) -> Result<(), KernelError> {
         let now = Instant::now();
-        if self.last.is_some_and(|(last, _)| now - last < TURN) {
+        let turn_s = (PERIODS / self.governor.rate_hz()).clamp(TURN_S.0, TURN_S.1);
+        if self
+            .last
+            .is_some_and(|(last, _)| (now - last).as_secs_f64() < turn_s)
+        {
             return Ok(());
         }
         let spent = self.spent(kernel);
