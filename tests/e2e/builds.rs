@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use end_to_end::{
-    check::{Failures, is_within, paths, sites},
+    check::{Failures, sites, truths},
     environment::Turn,
     interpreters::{self, Interpreter},
     profiler::Profiler,
@@ -12,8 +12,6 @@ use end_to_end::{
     together::{self, Profiled, Set, Together},
 };
 
-/// Sums of samples are to be the kernel's CPU time, this near.
-const CPU_TOLERANCE: f64 = 0.02;
 /// Below so many samples a check says nothing.
 const LEAST_SAMPLES: u64 = 300;
 
@@ -32,12 +30,13 @@ fn every_build() -> Result<()> {
         };
         for &program in Set::Builds.programs() {
             let of = format!("{program} on {}", build.name);
-            failures.expect(&of, is_accounted(&together, program));
+            failures.expect(&of, is_known(&together, program));
+            failures.expect(&of, truths::cpu_time(&together, program));
             let checked = together
                 .program(program)
                 .and_then(|profiled| match program {
-                    "alternating.py" => stacks_are_possible(profiled),
-                    "line_sites.py" => call_sites_are_right(profiled),
+                    "alternating.py" => truths::paths(profiled, 0),
+                    "line_sites.py" => truths::call_sites(profiled),
                     _ => generators_are_on_their_lines(profiled),
                 });
             failures.expect(&of, checked);
@@ -46,10 +45,9 @@ fn every_build() -> Result<()> {
     failures.finish()
 }
 
-fn is_accounted(together: &Together, program: &str) -> Result<()> {
+fn is_known(together: &Together, program: &str) -> Result<()> {
     let profiled = together.program(program)?;
-    let stats = &together.stats;
-    let process = stats.process(profiled.pid)?;
+    let process = together.stats.process(profiled.pid)?;
     ensure!(process.status == "profiled", "{}", process.status);
     let python: String = profiled.fact("python")?;
     // What follows is the level of a pre-release, `rc2`.
@@ -61,38 +59,11 @@ fn is_accounted(together: &Together, program: &str) -> Result<()> {
         "{:?} is not {python}",
         process.python
     );
-    let recorded = together
-        .cpu
-        .between(profiled.pid, stats.started, stats.ended())?;
-    let ledger = process.cpu_s.context("no CPU time in the ledger")?;
-    let samples = process.sampled_s;
-    ensure!(
-        is_within(ledger, recorded, CPU_TOLERANCE) && is_within(samples, recorded, CPU_TOLERANCE),
-        "samples {samples:.3} s, ledger {ledger:.3} s, kernel {recorded:.3} s"
-    );
     ensure!(
         profiled.profile.samples() >= LEAST_SAMPLES,
         "only {} samples",
         profiled.profile.samples()
     );
-    Ok(())
-}
-
-fn stacks_are_possible(profiled: &Profiled) -> Result<()> {
-    let known: Vec<Vec<String>> = profiled.fact("paths")?;
-    let impossible = paths::impossible(&profiled.profile, &known);
-    ensure!(impossible.samples == 0, "{impossible:#?}");
-    let met = paths::met(&profiled.profile, &known);
-    ensure!(met * 2 > known.len(), "only {met} paths of {}", known.len());
-    Ok(())
-}
-
-fn call_sites_are_right(profiled: &Profiled) -> Result<()> {
-    let truth: sites::Truth = serde_json::from_value(profiled.facts.clone())?;
-    let found = sites::check(&profiled.profile, &truth);
-    ensure!(found.wrong.samples == 0, "{:#?}", found.wrong);
-    let met = found.distinct.len();
-    ensure!(met > 300, "{met} of {} call sites met", truth.sites);
     Ok(())
 }
 
@@ -149,6 +120,6 @@ fn compiled(interpreter: &Interpreter) -> Result<()> {
         facts: target.facts.clone(),
         profile: profile.of_process(target.pid()),
     };
-    stacks_are_possible(&profiled(&targets[0]))?;
-    call_sites_are_right(&profiled(&targets[1]))
+    truths::paths(&profiled(&targets[0]), 0)?;
+    truths::call_sites(&profiled(&targets[1]))
 }

@@ -4,9 +4,10 @@ use std::{fs, thread, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use end_to_end::{
+    cgroups::{self, Cgroup},
     check::Failures,
     collapsed::Collapsed,
-    containers::{self, ByHand, Cgroup, Container, Host},
+    containers::{self, ByHand, Container, Host},
     environment::{Turn, skip},
     interpreters::{self, Interpreter},
     profiler::Profiler,
@@ -204,7 +205,7 @@ fn namespaces_inside_namespaces() -> Result<()> {
     let mut by_hand = ByHand::default();
     let container = by_hand.start("nested", &python, "threads_named.py", &[])?;
     // Its root is a sibling of the container's cgroup, which it sees as `/../../docker/ID`.
-    let own = Cgroup::new("/pyprof-ebpf-tests/profiler")?;
+    let own = Cgroup::new(&cgroups::any_root()?, "/pyprof-ebpf-tests/profiler")?;
     let mut failures = Failures::new();
     for inside in [false, true] {
         let mut profiler =

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, thread, time::Duration};
 use anyhow::{Context, Result, ensure};
 use end_to_end::{
     cgroups::{self, Cgroup},
-    check::{Failures, is_within, names, number, paths, reused, sites, twice},
+    check::{Failures, is_within, names, number, reused, sites, truths, twice},
     collapsed::Stack,
     environment::Turn,
     interpreters::{self, Interpreter},
@@ -15,8 +15,6 @@ use end_to_end::{
     together::{self, Profiled, Set, Together},
 };
 
-/// Sums of samples are to be the kernel's CPU time, this near.
-const CPU_TOLERANCE: f64 = 0.02;
 /// At most one sample in so many may be without a stack, in 3.11 and 3.12 alone: there a thread's newest frame
 /// hangs on memory that the interpreter links before it fills it in.
 const UNKNOWN_ONE_IN: u64 = 200;
@@ -42,28 +40,16 @@ fn on_each(set: Set, program: &str, check: impl Fn(&Profiled) -> Result<()>) -> 
 }
 
 fn paths_are_kept(profiled: &Profiled) -> Result<()> {
-    let known: Vec<Vec<String>> = profiled.fact("paths")?;
-    let mut profile = profiled.profile.clone();
-    let unknown = paths::take_unknown(&mut profile);
-    let impossible = paths::impossible(&profile, &known);
-    ensure!(impossible.samples == 0, "{impossible:#?}");
     let python: String = profiled.fact("python")?;
-    let bearable = if ["3.11.", "3.12."]
+    let has_gap = ["3.11.", "3.12."]
         .iter()
-        .any(|version| python.starts_with(version))
-    {
-        profile.samples() / UNKNOWN_ONE_IN
+        .any(|version| python.starts_with(version));
+    let bearable = if has_gap {
+        profiled.profile.samples() / UNKNOWN_ONE_IN
     } else {
         0
     };
-    ensure!(
-        unknown <= bearable,
-        "{unknown} samples without a stack beside {}",
-        profile.samples()
-    );
-    let met = paths::met(&profile, &known);
-    ensure!(met * 2 > known.len(), "only {met} paths of {}", known.len());
-    Ok(())
+    truths::paths(profiled, bearable)
 }
 
 /// Makes sure that no stack mixes two call chains that alternate, or shows one out of order.
@@ -97,14 +83,7 @@ fn reused_code() -> Result<()> {
 /// Makes sure that no frame is on a wrong line, over hundreds of call sites in all kinds of statements.
 #[test]
 fn call_sites() -> Result<()> {
-    on_each(Set::Lines, "line_sites.py", |profiled| {
-        let truth: sites::Truth = serde_json::from_value(profiled.facts.clone())?;
-        let found = sites::check(&profiled.profile, &truth);
-        ensure!(found.wrong.samples == 0, "{:#?}", found.wrong);
-        let met = found.distinct.len();
-        ensure!(met > 300, "{met} of {} call sites met", truth.sites);
-        Ok(())
-    })
+    on_each(Set::Lines, "line_sites.py", truths::call_sites)
 }
 
 /// Makes sure that a function that takes 70 % of the CPU time reads 70 %, give or take 3 points.
@@ -182,27 +161,11 @@ fn cpu_time() -> Result<()> {
                 continue;
             };
             for program in set.programs() {
-                failures.expect(of(program), cpu_times_agree(&together, program));
+                failures.expect(of(program), truths::cpu_time(&together, program));
             }
         }
     }
     failures.finish()
-}
-
-fn cpu_times_agree(together: &Together, program: &str) -> Result<()> {
-    let profiled = together.program(program)?;
-    let stats = &together.stats;
-    let recorded = together
-        .cpu
-        .between(profiled.pid, stats.started, stats.ended())?;
-    let process = stats.process(profiled.pid)?;
-    let ledger = process.cpu_s.context("no CPU time in the ledger")?;
-    let samples = process.sampled_s;
-    ensure!(
-        is_within(ledger, recorded, CPU_TOLERANCE) && is_within(samples, recorded, CPU_TOLERANCE),
-        "samples {samples:.3} s, ledger {ledger:.3} s, kernel {recorded:.3} s"
-    );
-    Ok(())
 }
 
 /// Makes sure that a recursion of 2,500 frames shows whole, or with root and leaf and a mark that says how many

@@ -10,27 +10,58 @@ use std::{
 use anyhow::{Context, Result};
 
 /// How often a cgroup is tried to be removed: who was in it may take a moment to be gone.
-const ATTEMPTS: u32 = 100;
+const ATTEMPTS: u32 = 400;
 
-/// The directory of the root cgroup: of version 2, or of a controller of version 1. None where it is not mounted.
+/// A mounted hierarchy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hierarchy {
+    /// The controllers of version 1; None: version 2.
+    pub controllers: Option<Vec<String>>,
+    /// The directory of its root cgroup.
+    pub root: PathBuf,
+}
+
+/// The hierarchies that are mounted as a whole.
 #[must_use]
-pub fn root(controller: Option<&str>) -> Option<PathBuf> {
-    let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
-    mounts.lines().find_map(|line| {
+pub fn hierarchies() -> Vec<Hierarchy> {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let hierarchy = |line: &str| {
         // proc_pid_mountinfo(5): the fourth and fifth fields are root and place; type and options follow a dash.
         let (here, there) = line.split_once(" - ")?;
         let mut here = here.split(' ').skip(3);
         let (root, place) = (here.next()?, here.next()?);
         let mut there = there.split(' ');
         let (kind, options) = (there.next()?, there.nth(1)?);
-        let is_it = match controller {
-            None => kind == "cgroup2",
-            Some(controller) => {
-                kind == "cgroup" && options.split(',').any(|option| option == controller)
-            }
+        let controllers = match kind {
+            "cgroup2" => None,
+            "cgroup" => Some(options.split(',').map(str::to_owned).collect()),
+            _ => return None,
         };
-        (is_it && root == "/").then(|| PathBuf::from(place))
-    })
+        let root = (root == "/").then(|| PathBuf::from(place))?;
+        Some(Hierarchy { controllers, root })
+    };
+    mounts.lines().filter_map(hierarchy).collect()
+}
+
+/// The directory of the root cgroup: of version 2, or of a controller of version 1. None where it is not mounted.
+#[must_use]
+pub fn root(controller: Option<&str>) -> Option<PathBuf> {
+    let is_it = |hierarchy: &Hierarchy| match (controller, &hierarchy.controllers) {
+        (None, None) => true,
+        (Some(wanted), Some(controllers)) => controllers.iter().any(|one| one == wanted),
+        _ => false,
+    };
+    Some(hierarchies().into_iter().find(is_it)?.root)
+}
+
+/// The directory of the root cgroup of version 2, or of any hierarchy where that is not mounted.
+///
+/// # Errors
+/// Where there are no cgroups.
+pub fn any_root() -> Result<PathBuf> {
+    root(None)
+        .or_else(|| Some(hierarchies().into_iter().next()?.root))
+        .context("no cgroups here")
 }
 
 /// A cgroup. When this is dropped, who is in it is put into the root, and it is removed.
@@ -66,6 +97,13 @@ impl Cgroup {
     #[must_use]
     pub fn door(&self) -> PathBuf {
         self.directory().join("cgroup.procs")
+    }
+
+    /// Words that put a command into it: `sh -c ...`, to be followed by the command.
+    #[must_use]
+    pub fn enter(&self) -> [String; 4] {
+        let script = format!("echo $$ > '{}' && exec \"$@\"", self.door().display());
+        ["sh".into(), "-c".into(), script, "sh".into()]
     }
 
     /// Puts a process into it.
@@ -123,9 +161,10 @@ impl Drop for Cgroup {
                 let _ = fs::write(self.root.join("cgroup.procs"), pid);
             }
             match fs::remove_dir(&directory) {
-                Ok(()) => break,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => break,
-                Err(_) => thread::sleep(Duration::from_millis(10)),
+                Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {
+                    thread::sleep(Duration::from_millis(10));
+                }
+                _ => break,
             }
         }
         // Those above go with the last below them; where others use them, this fails.

@@ -495,3 +495,7 @@ fn add_weight(tallies: &mut Tallies, (generation, tid): ThreadKey, stack: u64, n
         .or_default()
         .weight_ns += ns;
 }
+
+#[cfg(test)]
+#[path = "collector_tests.rs"]
+mod tests;

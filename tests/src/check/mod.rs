@@ -4,6 +4,7 @@ pub mod names;
 pub mod paths;
 pub mod reused;
 pub mod sites;
+pub mod truths;
 
 use std::fmt::Display;
 

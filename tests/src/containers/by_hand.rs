@@ -4,8 +4,12 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use super::{Cgroup, Container, child_of, root};
-use crate::{interpreters::Interpreter, target::Target};
+use super::{Container, child_of, root};
+use crate::{
+    cgroups::{self, Cgroup},
+    interpreters::Interpreter,
+    target::Target,
+};
 
 /// Containers made by hand: user, PID, mount and cgroup namespaces of their own, the PID namespace inside of
 /// another, and a cgroup like Docker's.
@@ -30,7 +34,7 @@ impl ByHand {
             .provide(&crate::environment::programs())?
             .join(program);
         let id = id(name);
-        let cgroup = Cgroup::new(&format!("/docker/{id}"))?;
+        let cgroup = Cgroup::new(&cgroups::any_root()?, &format!("/docker/{id}"))?;
         let [shell, words @ ..] = cgroup.enter();
         let mut command = Command::new(shell);
         command

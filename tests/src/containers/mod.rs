@@ -2,7 +2,6 @@
 //! such a name made by hand.
 
 mod by_hand;
-mod cgroup;
 mod podman;
 
 use std::{fs, thread, time::Duration};
@@ -15,7 +14,7 @@ use crate::{
     target::Target,
 };
 
-pub use self::{by_hand::ByHand, cgroup::Cgroup, podman::Podman};
+pub use self::{by_hand::ByHand, podman::Podman};
 
 /// A running program and the container that it is in. What keeps the container alive is [`Host`].
 #[derive(Debug)]

@@ -11,8 +11,13 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 
-use super::{Container, cgroup, eventually, root};
-use crate::{environment, interpreters::Interpreter, target::Target};
+use super::{Container, eventually, root};
+use crate::{
+    cgroups::{self, Cgroup},
+    environment,
+    interpreters::Interpreter,
+    target::Target,
+};
 
 /// Where its API is expected.
 const SOCKET: &str = "/run/podman/podman.sock";
@@ -188,11 +193,10 @@ impl Podman {
             }
             let _ = fs::remove_dir_all(&self.state);
         }
-        for (_, mount) in cgroup::mounts().unwrap_or_default() {
-            let parent = mount.join(CGROUP);
-            if parent.exists() {
-                cgroup::remove(&parent.join("conmon"));
-                cgroup::remove(&parent);
+        // What the monitors of its containers leave behind.
+        for hierarchy in cgroups::hierarchies() {
+            if hierarchy.root.join(CGROUP).exists() {
+                drop(Cgroup::new(&hierarchy.root, &format!("/{CGROUP}/conmon")));
             }
         }
     }
