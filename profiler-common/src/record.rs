@@ -47,7 +47,8 @@ pub mod mark {
     pub const NO_INTERPRETER: u32 = 1 << 4;
     /// The thread has a Python state but runs no Python frame.
     pub const NO_FRAME: u32 = 1 << 5;
-    /// Time of a thread that ended before a sample met it. No sample has this mark: user space makes it.
+    /// Time of a thread that ended before a sample met it, or all of whose samples were lost. No sample has this
+    /// mark: user space makes it.
     pub const NOT_SAMPLED: u32 = 1 << 6;
 }
 

@@ -54,6 +54,16 @@ pub mod stage {
         ["find", "walk", "publish", "capture", "pieces", "finish"];
 }
 
+/// What is told of the period of the events where user space may change it: indices.
+pub mod pace {
+    /// How often user space has begun another period.
+    pub const RESTARTS: u32 = 0;
+    /// For how many of the periods that were asked for a firing stands now.
+    pub const STRIDE: u32 = 1;
+    /// How many there are.
+    pub const COUNT: u32 = 2;
+}
+
 /// What is counted outside of any process.
 pub mod event {
     /// A sample was lost on the kernel side, in whichever process.

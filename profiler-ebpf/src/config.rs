@@ -12,6 +12,10 @@ pub static PERIOD_NS: Global<u64> = Global::new(10_101_010);
 #[unsafe(no_mangle)]
 pub static WEIGH_BY_CLOCK: Global<u32> = Global::new(1);
 
+/// Whether user space may have the event fire more slowly: see [`crate::maps::PACE`].
+#[unsafe(no_mangle)]
+pub static PACED: Global<u32> = Global::new(0);
+
 /// Number of ring buffers in use minus 1; that number is a power of two.
 #[unsafe(no_mangle)]
 pub static RING_MASK: Global<u32> = Global::new(0);

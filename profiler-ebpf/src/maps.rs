@@ -44,6 +44,10 @@ pub static CAPTURE: PerCpuArray<Capture> = PerCpuArray::with_max_entries(1, 0);
 #[map]
 pub static CLOCK: PerCpuArray<Clock> = PerCpuArray::with_max_entries(1, 0);
 
+/// The period of the events, where user space may change it: by `profiler_common::shared::pace`.
+#[map]
+pub static PACE: Array<u64> = Array::with_max_entries(shared::pace::COUNT, 0);
+
 /// The Python thread state of threads seen on this CPU: direct-mapped by thread id.
 #[map]
 pub static THREADS: PerCpuArray<ThreadEntry> =

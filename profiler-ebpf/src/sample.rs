@@ -18,7 +18,7 @@ use profiler_common::{
     outcome::Outcome,
     process::{Process, STALE},
     record::{self, kind, mark},
-    shared::event,
+    shared::{self, event},
 };
 
 use crate::{
@@ -64,10 +64,38 @@ fn fired(now: u64) -> Option<Fired> {
     Some(before)
 }
 
+/// What user space tells of the period; 0 where it does not change it.
+#[inline(always)]
+fn pace(index: u32) -> u64 {
+    if config::PACED.load() == 0 {
+        return 0;
+    }
+    maps::PACE.get(index).map_or(0, |value| *value)
+}
+
+/// Begins the grid anew, if user space has begun another period.
+#[inline(always)]
+fn begin_anew(now: u64) {
+    let restarts = pace(shared::pace::RESTARTS);
+    if restarts == 0 {
+        return;
+    }
+    if let Some(clock) = maps::CLOCK.get_ptr_mut(0) {
+        // SAFETY: per-CPU memory that only this program uses.
+        let clock = unsafe { &mut *clock };
+        if clock.restarts != restarts {
+            clock.restarts = restarts;
+            clock.first = now;
+        }
+    }
+}
+
 /// How many periods this firing of the event stands for.
 ///
 /// The CPU clock fires on a fixed grid. A firing that comes late, or follows some that never came (the
-/// hypervisor held the CPU, the kernel throttled the event), stands for all periods since the last.
+/// hypervisor held the CPU, the kernel throttled the event), stands for all periods since the last. Periods are
+/// those of the rate that was asked for, also where user space has it fire more slowly; each time that user space
+/// changes that, the grid begins anew.
 #[inline(always)]
 fn periods(before: Option<Fired>, now: u64) -> u32 {
     let period = config::PERIOD_NS.load();
@@ -75,13 +103,14 @@ fn periods(before: Option<Fired>, now: u64) -> u32 {
         return 1;
     }
     let Some(before) = before else {
-        return 1;
+        return pace(shared::pace::STRIDE).max(1) as u32;
     };
     // Half a period early, so that neither a late first firing nor a late one after it crosses the grid.
     let origin = before.first - period / 2;
     let passed = (now - origin) / period - (before.last - origin) / period;
-    // A gap of over a second is no time that this thread ran: the machine was suspended.
-    if passed * period > 1_000_000_000 {
+    begin_anew(now);
+    // A gap of over two seconds is no time that this thread ran: the machine was suspended.
+    if passed * period > 2_000_000_000 {
         1
     } else {
         passed as u32

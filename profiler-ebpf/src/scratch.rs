@@ -131,6 +131,8 @@ pub struct Clock {
     pub stranger: u64,
     /// When that was.
     pub met: u64,
+    /// How often the event had been restarted by then.
+    pub restarts: u64,
 }
 
 /// A thread and its Python thread state.

@@ -28,6 +28,8 @@ pub struct Stats {
     pub samples: Samples,
     /// What the profiler itself took.
     pub profiler: Profiler,
+    /// How the profiler's budget of CPU time was kept, where it had one.
+    pub budget: Option<Budget>,
     /// Every Python process that ran.
     pub processes: Vec<Process>,
 }
@@ -43,6 +45,8 @@ pub struct Samples {
     pub lost: BTreeMap<String, u64>,
     /// Delivered samples whose stack was cut.
     pub truncated: u64,
+    /// Taken samples for each delivered one; None where none was delivered.
+    pub scale: Option<f64>,
 }
 
 /// What the profiler itself took.
@@ -54,6 +58,25 @@ pub struct Profiler {
     pub bpf_s: Option<f64>,
     /// Peak resident memory, in bytes.
     pub rss_peak_bytes: u64,
+}
+
+/// How a budget was kept.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Budget {
+    /// What might be spent, in cores.
+    pub cores: f64,
+    /// For how long it was to be kept, in seconds.
+    pub duration_s: f64,
+    /// CPU time of the profiler and its programs in that time, in seconds.
+    pub spent_s: f64,
+    /// Whether that is within the budget and a tenth.
+    pub kept: bool,
+    /// How long the rate was lower than asked for, in seconds.
+    pub lowered_s: f64,
+    /// The mean rate in that time.
+    pub lowered_hz: Option<f64>,
+    /// The lowest rate.
+    pub lowest_hz: f64,
 }
 
 /// One process.
@@ -150,6 +173,7 @@ impl Stats {
             delivered,
             lost,
             truncated,
+            scale: self.samples.scale,
         };
         ensure!(
             sums.taken == self.samples.taken
@@ -201,6 +225,7 @@ mod tests {
             delivered,
             lost: [("ring-buffer-full".to_owned(), lost)].into(),
             truncated: 0,
+            scale: None,
         }
     }
 

@@ -11,6 +11,7 @@ use super::RecordFlags;
 use crate::{
     kernel::Clock,
     output::{self, Format, Group},
+    profile::budget::Budget,
     recording::{
         discovery::Scope,
         selection::{pattern, term::Term},
@@ -32,6 +33,8 @@ pub struct Config {
     pub duration: Option<Duration>,
     /// Samples per second and CPU.
     pub rate_hz: u64,
+    /// What the profiler may spend itself; None: what it takes.
+    pub max_overhead: Option<Budget>,
     /// What the sampling event counts.
     pub clock: Clock,
     /// Bytes of each ring buffer.
@@ -138,6 +141,7 @@ impl Config {
             command: flags.command,
             duration: flags.duration,
             rate_hz: flags.rate,
+            max_overhead: flags.max_overhead,
             clock: flags.event,
             ring_bytes: flags.ring_buffer,
             max_processes: flags.max_processes,

@@ -15,6 +15,7 @@ use self::filter::FilterFlags;
 use crate::{
     kernel::Clock,
     output::{Format, Group},
+    profile::budget::Budget,
 };
 
 const EXAMPLES: &str = "\
@@ -96,6 +97,10 @@ pub struct RecordFlags {
     /// Samples per second and CPU: 99, 10khz
     #[arg(short, long, value_name = "RATE", value_parser = parse::rate, default_value = "99", help_heading = "Recording")]
     pub rate: u64,
+
+    /// CPU time that profiling may take: 1% (of a core), 2%host. It samples more slowly where it must
+    #[arg(long, value_name = "SHARE", value_parser = parse::budget, help_heading = "Recording")]
+    pub max_overhead: Option<Budget>,
 
     /// What drives the sampling
     #[arg(

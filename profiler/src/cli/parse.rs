@@ -2,8 +2,12 @@
 
 use std::time::Duration;
 
+use crate::profile::budget::Budget;
+
 /// Samples per second and CPU at most: a hundred microseconds apart is already a tenth of that.
 const RATE_MAX: u64 = 100_000;
+/// The least budget, in per cent: to look at what was spent takes some of it.
+const BUDGET_MIN: f64 = 0.01;
 
 /// `10` and `10s` are seconds; `500ms`, `2m`, `1h`.
 ///
@@ -48,6 +52,35 @@ pub fn rate(text: &str) -> Result<u64, String> {
         .and_then(|number| number.checked_mul(factor));
     rate.filter(|rate| (1..=RATE_MAX).contains(rate))
         .ok_or_else(|| format!("`{text}` is no rate: write samples per second from 1 to {RATE_MAX}, such as 99 or 10khz"))
+}
+
+/// A share of a core, `1%` or `0.5%`, or of all cores, `2%host`.
+///
+/// # Errors
+/// What is wrong, with examples.
+pub fn budget(text: &str) -> Result<Budget, String> {
+    let lower = text.to_ascii_lowercase();
+    let (share, of_host) = match lower.strip_suffix("host") {
+        Some(share) => (share.trim_end(), true),
+        None => (lower.as_str(), false),
+    };
+    let number = share.strip_suffix('%').map(str::trim_end);
+    let is_plain = |number: &&str| {
+        number
+            .bytes()
+            .all(|byte| byte.is_ascii_digit() || byte == b'.')
+    };
+    let percent = number
+        .filter(is_plain)
+        .and_then(|number| number.parse::<f64>().ok());
+    percent
+        .filter(|percent| (BUDGET_MIN..=100.0).contains(percent))
+        .map(|percent| Budget { percent, of_host })
+        .ok_or_else(|| {
+            format!(
+                "`{text}` is no budget: write a share of a core such as 1% or 0.5%, or of all cores such as 2%host, from {BUDGET_MIN}% to 100%"
+            )
+        })
 }
 
 /// A ring buffer's size in bytes: `4k`, `1m`; a power of two from 4 KiB to 64 MiB.
@@ -98,6 +131,24 @@ mod tests {
         assert_eq!(rate("1000Hz"), Ok(1000));
         for wrong in ["", "0", "1mhz", "100001", "-5", "k"] {
             assert!(rate(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    /// Makes sure that budgets are read as the help says, and that a number without a unit is none.
+    #[test]
+    fn budgets() {
+        let is = |percent, of_host| Ok(Budget { percent, of_host });
+        assert_eq!(budget("1%"), is(1.0, false));
+        assert_eq!(budget("0.5%"), is(0.5, false));
+        assert_eq!(budget("2%host"), is(2.0, true));
+        assert_eq!(budget("2% Host"), is(2.0, true));
+        for wrong in [
+            "", "1", "%", "0%", "-1%", "101%", "1%core", "host", "nan%", "inf%", "1e1%",
+        ] {
+            assert!(
+                budget(wrong).is_err_and(|error| error.contains("2%host")),
+                "{wrong}"
+            );
         }
     }
 

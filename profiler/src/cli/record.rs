@@ -65,6 +65,9 @@ impl From<recording::Error> for Failure {
             recording::Error::Kernel(error) => error.into(),
             recording::Error::Launch { .. } => Self::Failed(error.to_string()),
             recording::Error::Selection(error) => error.into(),
+            recording::Error::Uncounted => Self::Refused(format!(
+                "{error}\nhint: to have it count takes Linux 5.8 and CAP_SYS_ADMIN: run it as root, or leave the flag away"
+            )),
         }
     }
 }
@@ -137,6 +140,7 @@ pub fn run(config: Config, words: &[OsString]) -> Result<Option<ExitStatus>, Fai
         named: config.named.clone(),
         duration: config.duration,
         rate_hz: config.rate_hz,
+        max_overhead: config.max_overhead,
         clock: config.clock,
         ring_bytes: config.ring_bytes,
         max_processes: config.max_processes,

@@ -38,14 +38,14 @@ pub enum KernelError {
         error: ProgramError,
     },
     /// The sampling event could not be opened.
-    #[error("cannot open the sampling event on CPU {cpu}: {}", root_cause(error))]
+    #[error("cannot open the sampling event on CPU {cpu}: {error}")]
     Perf {
         /// The CPU.
         cpu: u32,
         /// What it was to count.
         clock: Clock,
         /// What the kernel says.
-        error: ProgramError,
+        error: io::Error,
     },
     /// The CPUs could not be listed.
     #[error("cannot list the online CPUs: {0}")]

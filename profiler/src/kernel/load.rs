@@ -2,18 +2,14 @@
 
 use std::{
     fs::File,
-    io,
-    os::fd::{AsFd, AsRawFd, RawFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd},
     panic, thread,
 };
 
 use aya::{
     Ebpf, EbpfLoader, VerifierLogLevel,
     maps::{Array, HashMap, Map, MapData, PerCpuArray, ProgramArray, RingBuf},
-    programs::{
-        PerfEvent, ProgramError, RawTracePoint,
-        perf_event::{PerfEventScope, SamplePolicy},
-    },
+    programs::{PerfEvent, ProgramError, RawTracePoint},
 };
 use profiler_common::{filter::MAX_MATCHES, shared};
 
@@ -23,8 +19,9 @@ use super::{
     capacity::Capacity,
     error::KernelError,
     filter::{FilterMaps, Offsets},
-    perf::{self, Bound},
+    perf,
     registry::Registry,
+    sampling::Sampling,
     statistics::{RunTime, RunTimeStatistics},
 };
 
@@ -46,6 +43,8 @@ pub struct Options {
     pub every_exec: bool,
     /// Whether to have the kernel count the programs' run time.
     pub count_run_time: bool,
+    /// Whether the period may be changed: see [`Kernel::change_period`].
+    pub paced: bool,
     /// Whether there is a filter: see [`Kernel::filter`].
     pub filtered: bool,
 }
@@ -53,8 +52,6 @@ pub struct Options {
 /// The programs, loaded, and their maps.
 pub struct Kernel {
     programs: Ebpf,
-    /// The sampling events, where they are bound to a cgroup. aya has the others.
-    bound: Option<Bound>,
     registry: Registry,
     rings: Vec<RingBuf<MapData>>,
     news: RingBuf<MapData>,
@@ -63,6 +60,8 @@ pub struct Kernel {
     // Held for as long as the programs may run: the array of tail calls loses its entries with it.
     stages: ProgramArray<MapData>,
     _statistics: Option<RunTimeStatistics>,
+    sampling: Sampling,
+    pace: Array<MapData, u64>,
     cpus: Vec<u32>,
     options: Options,
     #[cfg(feature = "diagnostics")]
@@ -81,6 +80,8 @@ const CGROUPS: [(&str, &str); 2] = [
     ("cgroup_mkdir", "cgroup_mkdir"),
     ("cgroup_attach", "cgroup_attach_task"),
 ];
+/// Bytes that a record takes in a ring buffer at least: 8 before it, and 8 of its own.
+const RECORD_BYTES_MIN: u32 = 16;
 const RINGS: [&str; shared::MAX_RINGS as usize] = ["RING_0", "RING_1", "RING_2", "RING_3"];
 
 impl Kernel {
@@ -111,11 +112,13 @@ impl Kernel {
             u32::from(options.clock == Clock::CpuClock),
             u32::from(options.every_exec),
         );
+        let paced = u32::from(options.paced);
         let thread_mask = capacity.thread_slots - 1;
         let (ring_mask, wakeup) = (rings - 1, u64::from(options.ring_bytes / 4));
         loader
             .override_global("PERIOD_NS", &period, true)
             .override_global("WEIGH_BY_CLOCK", &by_clock, true)
+            .override_global("PACED", &paced, true)
             .override_global("RING_MASK", &ring_mask, true)
             .override_global("THREAD_MASK", &thread_mask, true)
             .override_global("WAKEUP_BYTES", &wakeup, true)
@@ -172,11 +175,12 @@ impl Kernel {
             ),
             stages: ProgramArray::try_from(take(&mut programs, "STAGES")?)?,
             _statistics: statistics,
+            sampling: Sampling::default(),
+            pace: Array::try_from(take(&mut programs, "PACE")?)?,
             // None where the kernel side was built without its log.
             #[cfg(feature = "diagnostics")]
             log: aya_log::EbpfLogger::init(&mut programs).ok(),
             programs,
-            bound: None,
             cpus,
             options,
         })
@@ -198,35 +202,36 @@ impl Kernel {
         &mut self.filter
     }
 
-    /// Begins to sample on every CPU; where a cgroup of version 2 is given, by its directory, in it and those below it
-    /// alone if the kernel lets us, else everywhere: then why is what this returns. The kernel takes its time to verify the programs: `meanwhile` is called
-    /// again and again until that is done, or it says that it has nothing more to do.
+    /// Begins to sample on every CPU, each `period_ns`; where a cgroup of version 2 is given, by its directory, in it and
+    /// those below it alone if the kernel lets us, else everywhere: then why is what this returns. The kernel takes its
+    /// time to verify the programs: `meanwhile` is called again and again until that is done, or it says that it has
+    /// nothing more to do.
     ///
     /// # Errors
     /// Where the kernel refuses a program, or the sampling event cannot be opened.
     pub fn sample(
         &mut self,
+        period_ns: u64,
         cgroup: Option<&File>,
         mut meanwhile: impl FnMut(&mut Registry) -> bool,
-    ) -> Result<Option<io::Error>, KernelError> {
+    ) -> Result<Option<KernelError>, KernelError> {
         let (programs, stages) = (&mut self.programs, &mut self.stages);
-        let (cpus, options) = (&self.cpus, &self.options);
-        let (bound, refusal) = thread::scope(|scope| {
+        let (cpus, clock) = (&self.cpus, self.options.clock);
+        let (sampling, refusal) = thread::scope(|scope| {
             let loading = scope.spawn(|| {
-                load(programs, stages)?;
-                let refusal = match cgroup.map(|cgroup| sample_in(cgroup, programs, cpus, options))
-                {
-                    Some(Ok(bound)) => return Ok((Some(bound), None)),
+                let program = load(programs, stages)?;
+                let start = |cgroup| Sampling::start(clock, period_ns, cpus, cgroup, program);
+                let refusal = match cgroup.map(|cgroup| start(Some(cgroup.as_fd()))) {
+                    Some(Ok(sampling)) => return Ok((sampling, None)),
                     Some(Err(error)) => Some(error),
                     None => None,
                 };
-                sample(programs, cpus, options)?;
-                Ok::<_, KernelError>((None, refusal))
+                Ok::<_, KernelError>((start(None)?, refusal))
             });
             while !loading.is_finished() && meanwhile(&mut self.registry) {}
             joined(loading)
         })?;
-        self.bound = bound;
+        self.sampling = sampling;
         Ok(refusal)
     }
 
@@ -235,10 +240,25 @@ impl Kernel {
     /// # Errors
     /// Where the sampling event cannot be opened.
     pub fn sample_everywhere(&mut self) -> Result<(), KernelError> {
-        if self.bound.take().is_some() {
-            sample(&mut self.programs, &self.cpus, &self.options)?;
-        }
+        let (clock, period_ns) = (self.options.clock, self.sampling.period_ns());
+        let program = sampling_program(&mut self.programs)?;
+        self.sampling = Sampling::start(clock, period_ns, &self.cpus, None, program)?;
         Ok(())
+    }
+
+    /// Samples each `period_ns` from now on. The samples say for how many periods of the rate that was asked for
+    /// they stand.
+    ///
+    /// # Errors
+    /// Where a map cannot be written.
+    pub fn change_period(&mut self, period_ns: u64) -> Result<(), KernelError> {
+        self.sampling.restart(period_ns);
+        // Afterwards: a firing in between is still on the old grid.
+        let restarts = self.pace.get(&shared::pace::RESTARTS, 0)? + 1;
+        self.pace.set(shared::pace::RESTARTS, restarts, 0)?;
+        let asked_ns = self::period_ns(self.options.rate_hz);
+        let stride = (period_ns / asked_ns.max(1)).max(1);
+        Ok(self.pace.set(shared::pace::STRIDE, stride, 0)?)
     }
 
     /// Stops sampling and following; what is in the ring buffers can still be read.
@@ -246,7 +266,7 @@ impl Kernel {
     /// # Errors
     /// Where a program cannot be unloaded.
     pub fn stop(&mut self) -> Result<(), KernelError> {
-        self.bound = None;
+        self.sampling = Sampling::default();
         // Run times are gone with the programs: they are read before.
         perf_event(&mut self.programs, SAMPLE)?
             .unload()
@@ -311,7 +331,7 @@ impl Kernel {
 
     /// Hands the news of processes and cgroups that have arrived to `handle`, in the order in which they happened.
     pub fn news(&mut self, handle: impl FnMut(&[u8])) {
-        drain(&mut self.news, handle);
+        drain(&mut self.news, shared::NEWS_BYTES, handle);
     }
 
     /// Hands the samples that have arrived, and what belongs to them, to `handle`: those of one CPU in their order.
@@ -321,7 +341,7 @@ impl Kernel {
             log.flush();
         }
         for ring in &mut self.rings {
-            drain(ring, &mut handle);
+            drain(ring, self.options.ring_bytes, &mut handle);
         }
     }
 
@@ -342,8 +362,13 @@ impl Kernel {
     }
 }
 
-fn drain(ring: &mut RingBuf<MapData>, mut handle: impl FnMut(&[u8])) {
-    while let Some(record) = ring.next() {
+/// Hands records to `handle`: at least those that are there now, and not more than a ring buffer of `bytes` can hold,
+/// so that one into which they keep coming does not keep the others waiting.
+fn drain(ring: &mut RingBuf<MapData>, bytes: u32, mut handle: impl FnMut(&[u8])) {
+    for _ in 0..bytes / RECORD_BYTES_MIN {
+        let Some(record) = ring.next() else {
+            break;
+        };
         handle(&record);
     }
 }
@@ -376,8 +401,11 @@ fn load_sampling<'a>(
     Ok(program)
 }
 
-/// Loads the sampling programs.
-fn load(programs: &mut Ebpf, stages: &mut ProgramArray<MapData>) -> Result<(), KernelError> {
+/// Loads the sampling programs; the first of them.
+fn load<'a>(
+    programs: &'a mut Ebpf,
+    stages: &mut ProgramArray<MapData>,
+) -> Result<BorrowedFd<'a>, KernelError> {
     for (index, name) in STAGES.into_iter().enumerate() {
         let descriptor = load_sampling(programs, name)?
             .fd()
@@ -385,41 +413,17 @@ fn load(programs: &mut Ebpf, stages: &mut ProgramArray<MapData>) -> Result<(), K
         stages.set(index as u32, descriptor, 0)?;
     }
     load_sampling(programs, SAMPLE)?;
-    Ok(())
+    sampling_program(programs)
 }
 
-/// Runs the first of them on every CPU while threads of a cgroup are there.
-fn sample_in(
-    cgroup: &File,
-    programs: &mut Ebpf,
-    cpus: &[u32],
-    options: &Options,
-) -> io::Result<Bound> {
-    if options.clock != Clock::CpuClock {
-        return Err(io::ErrorKind::Unsupported.into());
-    }
-    let program = perf_event(programs, SAMPLE).map_err(io::Error::other)?;
-    let program = program.fd().map_err(io::Error::other)?;
-    let period = period_ns(options.rate_hz);
-    Bound::open(cgroup.as_fd(), cpus, period, program.as_fd())
-}
-
-/// Attaches the first of them on every CPU.
-fn sample(programs: &mut Ebpf, cpus: &[u32], options: &Options) -> Result<(), KernelError> {
-    let program = perf_event(programs, SAMPLE)?;
-    let clock = options.clock;
-    let policy = match clock {
-        // A fixed period on a fixed grid: weights are made of it.
-        Clock::CpuClock => SamplePolicy::Period(period_ns(options.rate_hz)),
-        Clock::Cycles => SamplePolicy::Frequency(options.rate_hz),
-    };
-    for &cpu in cpus {
-        let scope = PerfEventScope::AllProcessesOneCpu { cpu };
-        program
-            .attach(clock.config(), scope, policy, false)
-            .map_err(|error| KernelError::Perf { cpu, clock, error })?;
-    }
-    Ok(())
+/// The program that the sampling event runs, which is loaded.
+fn sampling_program(programs: &mut Ebpf) -> Result<BorrowedFd<'_>, KernelError> {
+    let program = perf_event(programs, SAMPLE)?.fd();
+    let program = program.map_err(|error| KernelError::Load {
+        name: SAMPLE,
+        error,
+    })?;
+    Ok(program.as_fd())
 }
 
 /// What a thread returned; its panic goes on here.

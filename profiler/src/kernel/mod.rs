@@ -9,6 +9,7 @@ pub mod filter;
 mod load;
 mod perf;
 pub mod registry;
+mod sampling;
 mod statistics;
 
 pub use error::KernelError;

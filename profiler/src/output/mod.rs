@@ -4,6 +4,7 @@
 //! that no file and no terminal ever sees a control character from a profiled process; what a format treats
 //! specially beyond that (`;`, `<`, quotes) is escaped where that format is written.
 
+mod budget;
 mod collapsed;
 mod file_name;
 mod flamegraph;

@@ -25,7 +25,28 @@ struct Stats<'a> {
     cpus: u32,
     samples: Samples,
     profiler: Profiler,
+    /// Null where there was none.
+    budget: Option<Budget>,
     processes: Vec<Process<'a>>,
+}
+
+/// How the profiler's budget was kept.
+#[derive(Serialize)]
+struct Budget {
+    /// What might be spent, in cores.
+    cores: f64,
+    /// For how long it was to be kept: from when sampling was steady to its end.
+    duration_s: f64,
+    /// CPU time of the profiler and its programs in that time.
+    spent_s: f64,
+    /// Whether that is within the budget, and a tenth.
+    kept: bool,
+    /// How long the rate was lower than asked for.
+    lowered_s: f64,
+    /// The mean rate in that time; null where there was none.
+    lowered_hz: Option<f64>,
+    /// The lowest rate.
+    lowest_hz: f64,
 }
 
 #[derive(Serialize)]
@@ -34,6 +55,9 @@ struct Samples {
     delivered: u64,
     lost: BTreeMap<&'static str, u64>,
     truncated: u64,
+    /// Taken samples for each delivered one: how far times are scaled up to make good for those that were lost. Null
+    /// where none was delivered.
+    scale: Option<f64>,
 }
 
 #[derive(Serialize)]
@@ -93,6 +117,15 @@ pub fn write(profile: &Profile, out: &mut dyn Write) -> Result<(), Error> {
             bpf_s: recording.profiler_bpf_ns.map(seconds),
             rss_peak_bytes: recording.profiler_rss_peak_bytes,
         },
+        budget: recording.budget.map(|kept| Budget {
+            cores: kept.cores,
+            duration_s: kept.seconds,
+            spent_s: kept.spent,
+            kept: kept.is_kept(),
+            lowered_s: kept.lowered,
+            lowered_hz: (kept.lowered > 0.0).then_some(kept.lowered_hz),
+            lowest_hz: kept.lowest_hz,
+        }),
         processes: profile
             .processes
             .iter()
@@ -136,6 +169,7 @@ fn samples(ledger: &Ledger) -> Samples {
             .map(|(outcome, &samples)| (outcome.key(), samples))
             .collect(),
         truncated: ledger.truncated,
+        scale: (ledger.delivered > 0).then(|| ledger.taken as f64 / ledger.delivered as f64),
     }
 }
 
@@ -170,8 +204,10 @@ mod tests {
             "cpus": 2,
             "samples": {
                 "taken": 200, "delivered": 190, "lost": {"ring-buffer-full": 7, "unknown-stack": 3}, "truncated": 100,
+                "scale": 200.0 / 190.0,
             },
             "profiler": {"cpu_s": 0.02, "bpf_s": 0.005, "rss_peak_bytes": 20_971_520},
+            "budget": null,
         });
         expected["processes"] = stats["processes"].clone();
         assert_eq!(stats, expected);
@@ -184,7 +220,7 @@ mod tests {
                 "container_pid": 1, "pod": "2fc932ce-fdcc-454b-97bd-aadfdeb4c340",
                 "cgroup": format!("/machine.slice/libpod-{JOBS}.scope"), "unit": null, "slice": "machine.slice",
                 "user": "www",
-                "samples": {"taken": 100, "delivered": 100, "lost": {}, "truncated": 100},
+                "samples": {"taken": 100, "delivered": 100, "lost": {}, "truncated": 100, "scale": 1.0},
                 "sampled_s": 1.0, "cpu_s": 1.0, "status": "profiled",
             })
         );

@@ -11,7 +11,7 @@ use unicode_width::UnicodeWidthStr;
 use crate::profile::model::{Process, Profile};
 
 use super::{
-    Format, Options,
+    Format, Options, budget,
     hottest::hottest,
     text::{count, counted, for_terminal, percent, printable, time},
 };
@@ -201,15 +201,18 @@ fn write_ledger(profile: &Profile, out: &mut dyn Write) -> io::Result<()> {
     if lost == 0 {
         writeln!(out, "none lost")?;
     } else {
+        let reasons: Vec<_> = ledger
+            .lost
+            .iter()
+            .map(|(outcome, &samples)| format!("{} because {}", count(samples), outcome.words()))
+            .collect();
         writeln!(
             out,
-            "{} lost ({})",
+            "{} lost ({}): {}; times are scaled up to make good for them",
             count(lost),
-            percent(lost, ledger.taken)
+            percent(lost, ledger.taken),
+            reasons.join(", ")
         )?;
-        for (outcome, &samples) in &ledger.lost {
-            writeln!(out, "  {}: {}", count(samples), outcome.words())?;
-        }
     }
     if ledger.truncated > 0 {
         writeln!(
@@ -244,7 +247,11 @@ fn write_cost(profile: &Profile, out: &mut dyn Write) -> io::Result<()> {
         time(cpu_ns),
         percent(cpu_ns, recording.duration_ns),
         recording.profiler_rss_peak_bytes.div_ceil(1_000_000)
-    )
+    )?;
+    match budget::sentence(recording) {
+        Some(sentence) => writeln!(out, "{sentence}"),
+        None => Ok(()),
+    }
 }
 
 fn write_written(written: Written<'_>, out: &mut dyn Write) -> io::Result<()> {
@@ -372,9 +379,8 @@ Hottest functions, of 1.90 s of CPU time
 1 process could not be profiled
   pid 30 (old): Python 2.7 is not supported
 
-200 samples taken, 10 lost (5.0 %)
-  7: the ring buffer was full
-  3: its stack was not known
+200 samples taken, 10 lost (5.0 %): 7 because the ring buffer was full, 3 because its stack was not known; \
+times are scaled up to make good for them
 100 samples have a stack that is not whole; a mark stands where frames are missing
 The profiler itself took 25.0 ms of CPU time (0.2 % of one CPU) and 21 MB
 

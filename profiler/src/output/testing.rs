@@ -57,6 +57,7 @@ pub(super) fn recording() -> Recording {
         cpus: 2,
         profiler_cpu_ns: 20_000_000,
         profiler_bpf_ns: Some(5_000_000),
+        budget: None,
         profiler_rss_peak_bytes: 20 << 20,
     }
 }

@@ -1,5 +1,6 @@
 //! A profile: stacks, weights, labels, and the ledger of all that was lost.
 
+pub mod budget;
 pub mod builder;
 pub mod ledger;
 pub mod model;

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::SystemTime};
 
-use super::ledger::Ledger;
+use super::{budget::Kept, ledger::Ledger};
 use crate::host::labels::Labels;
 
 /// A finished recording. Indices (`usize`) point into the vectors of this structure.
@@ -49,6 +49,8 @@ pub struct Recording {
     pub profiler_cpu_ns: u64,
     /// Time of the BPF programs, in ns; None where the kernel does not count it.
     pub profiler_bpf_ns: Option<u64>,
+    /// How the profiler's budget of CPU time was kept; None: it had none.
+    pub budget: Option<Kept>,
     /// The profiler's peak resident memory, in bytes.
     pub profiler_rss_peak_bytes: u64,
 }
@@ -154,7 +156,7 @@ pub enum Mark {
     NoInterpreter,
     /// The thread ran no Python code.
     NoFrame,
-    /// The thread ended before a sample met it: this is its CPU time.
+    /// No sample of the thread is there: it ended before one met it, or all were lost. This is its CPU time.
     NotSampled,
 }
 
@@ -169,7 +171,7 @@ impl Mark {
             Self::NoThreadState => "[native thread]".into(),
             Self::NoInterpreter => "[interpreter starting or ending]".into(),
             Self::NoFrame => "[no Python frame]".into(),
-            Self::NotSampled => "[ended before a sample]".into(),
+            Self::NotSampled => "[not sampled]".into(),
         }
     }
 }

@@ -10,9 +10,10 @@ use profiler_common::{
 };
 
 use super::{
+    owed::{self, Tallies},
     past::Past,
-    tracked::{Activity, Counters, Notice, SeenThread, Tally, Tracked},
-    weigh::{Met, Scale, ThreadKey},
+    tracked::{Activity, Counters, Notice, SeenThread, Tracked},
+    weigh::{Met, Rest, Scale, ThreadKey},
 };
 use crate::{
     host::{process::cpu_by_thread, status::Status},
@@ -50,7 +51,9 @@ pub struct Collector {
     /// By registration and thread id.
     pub threads: HashMap<(u64, u32), SeenThread>,
     /// By registration, thread id and stack.
-    pub tallies: HashMap<(u64, u32, u64), Tally>,
+    pub tallies: Tallies,
+    /// CPU time of threads that are over whose samples were lost (ns).
+    owed: HashMap<ThreadKey, u64>,
     /// Registrations that have ended.
     pub past: Past,
     /// Turns samples into time.
@@ -211,6 +214,7 @@ impl Collector {
             .entry((sample.generation, sample.tid, sample.stack))
             .or_default();
         tally.count += 1;
+        activity.periods += u64::from(sample.periods.max(1));
         let (thread, tallies) = ((sample.generation, sample.tid), &mut self.tallies);
         let met = Met {
             stack: sample.stack,
@@ -243,15 +247,26 @@ impl Collector {
     }
 
     /// Forgets all threads that ended: recording is over. Those that no sample has met have their time under a
-    /// mark.
+    /// mark, and time whose samples were lost is spread over those that arrived.
     pub fn close(&mut self) {
-        let mut unmet = Vec::new();
-        self.scale.close(|thread, ns| unmet.push((thread, ns)));
-        self.weigh_unmet(unmet);
+        let mut left = Vec::new();
+        self.scale.close(|thread, rest| left.push((thread, rest)));
+        self.weigh_rest(left);
+        self.spread_owed();
     }
 
-    fn weigh_unmet(&mut self, unmet: Vec<(ThreadKey, u64)>) {
-        for (thread, ns) in unmet {
+    fn weigh_rest(&mut self, left: Vec<(ThreadKey, Rest)>) {
+        for (thread, rest) in left {
+            match rest {
+                Rest::Unmet(ns) => self.weigh_mark(thread, mark::NOT_SAMPLED, ns),
+                Rest::Owed(ns) => *self.owed.entry(thread).or_default() += ns,
+            }
+        }
+    }
+
+    fn spread_owed(&mut self) {
+        let owed = std::mem::take(&mut self.owed);
+        for (thread, ns) in owed::spread(&mut self.tallies, owed, owed::thread) {
             self.weigh_mark(thread, mark::NOT_SAMPLED, ns);
         }
     }
@@ -264,9 +279,9 @@ impl Collector {
             self.read_live(&stack, &frames);
         }
         self.end_first(ends);
-        let mut unmet = Vec::new();
-        self.scale.tidy(|thread, ns| unmet.push((thread, ns)));
-        self.weigh_unmet(unmet);
+        let mut left = Vec::new();
+        self.scale.tidy(|thread, rest| left.push((thread, rest)));
+        self.weigh_rest(left);
         let Some(mut over) = self.past.due() else {
             return;
         };
@@ -281,6 +296,8 @@ impl Collector {
             over.remove(&generation);
         }
         self.scale.forget(&over);
+        self.spread_owed();
+        self.make_up(|generation| over.contains(&generation));
         let line_tables = over
             .iter()
             .filter_map(|&generation| {
@@ -470,12 +487,7 @@ impl Collector {
     }
 }
 
-fn add_weight(
-    tallies: &mut HashMap<(u64, u32, u64), Tally>,
-    (generation, tid): ThreadKey,
-    stack: u64,
-    ns: u64,
-) {
+fn add_weight(tallies: &mut Tallies, (generation, tid): ThreadKey, stack: u64, ns: u64) {
     tallies
         .entry((generation, tid, stack))
         .or_default()

@@ -101,6 +101,7 @@ fn ends_wait_for_samples() {
     assert!(!collector.has_ended(1));
     collector.tidy(ends);
     assert!(collector.has_ended(1));
+    collector.close();
     let tallies: Vec<_> = collector.tallies.iter().collect();
     assert_eq!(tallies.len(), 1, "{tallies:?}");
     let (key, tally) = tallies[0];

@@ -11,6 +11,7 @@ use super::{Options, collector::Collector, tracked::Tracked};
 use crate::{
     host::{containers, identity, labels::Labels, process::thread_comm},
     profile::{
+        budget::Kept,
         builder::Builder,
         model::{Process, Profile, Recording, Thread},
     },
@@ -29,6 +30,8 @@ pub struct About<'a> {
     pub cpus: usize,
     /// Time in the BPF programs, where the kernel counts it.
     pub bpf: Option<Duration>,
+    /// How the budget was kept, where there was one.
+    pub budget: Option<Kept>,
     /// Names of containers.
     pub containers: containers::Names,
 }
@@ -165,12 +168,13 @@ fn recording(about: &About<'_>) -> Recording {
         cpus: about.cpus as u32,
         profiler_cpu_ns: own_cpu_ns(),
         profiler_bpf_ns: about.bpf.map(|time| time.as_nanos() as u64),
+        budget: about.budget,
         profiler_rss_peak_bytes: own_rss_peak_bytes(),
     }
 }
 
 /// CPU time of this process so far.
-fn own_cpu_ns() -> u64 {
+pub fn own_cpu_ns() -> u64 {
     let mut now = libc::timespec {
         tv_sec: 0,
         tv_nsec: 0,

@@ -1,11 +1,14 @@
 //! A recording from begin to end: wires host, interpreters, kernel side and symbols together.
 
 mod accounts;
+pub mod budget;
 pub mod collector;
 pub mod command;
 pub mod discovery;
 mod finish;
 mod names;
+mod owed;
+mod pace;
 pub mod past;
 mod register;
 pub mod replay;
@@ -17,12 +20,12 @@ pub mod wait;
 mod weigh;
 
 use std::{
-    collections::HashMap,
     ffi::OsString,
     io,
     time::{Duration, Instant, SystemTime},
 };
 
+use foldhash::HashMap;
 use profiler_common::shared::{DEFAULT_RING_BYTES, event};
 
 use self::{
@@ -30,6 +33,7 @@ use self::{
     command::Launched,
     discovery::{Discovery, Scope},
     names::Names,
+    pace::Pace,
     select::Binding,
     selection::{Selection, term::Term},
     tracked::{Counters, Notice},
@@ -42,7 +46,7 @@ use crate::{
         switches::Switches,
     },
     kernel::{self, Clock, Kernel, KernelError, registry::Registry},
-    profile::model::Profile,
+    profile::{budget::Budget, model::Profile},
 };
 
 /// How long the ring buffers are left to themselves where something waits for what is in them, and where nothing
@@ -68,6 +72,8 @@ pub struct Options {
     pub duration: Option<Duration>,
     /// Samples per second and CPU.
     pub rate_hz: u64,
+    /// What the profiler may spend itself: it samples more slowly where it must. None: what it takes.
+    pub max_overhead: Option<Budget>,
     /// What the sampling event counts.
     pub clock: Clock,
     /// Bytes of each ring buffer.
@@ -96,6 +102,7 @@ impl Options {
             ring_bytes: DEFAULT_RING_BYTES,
             max_processes: None,
             count_run_time: false,
+            max_overhead: None,
             thread_names: false,
             command_line: String::new(),
         }
@@ -121,6 +128,9 @@ pub enum Error {
     /// The kernel side.
     #[error(transparent)]
     Kernel(#[from] KernelError),
+    /// There is a budget, and no telling what the programs spend of it.
+    #[error("--max-overhead: the kernel does not tell what eBPF programs cost")]
+    Uncounted,
     /// What is wanted cannot be.
     #[error(transparent)]
     Selection(#[from] selection::Error),
@@ -158,6 +168,7 @@ pub struct Recording {
     stream: Option<stream::Writer>,
     /// Whether processes came under profile lately: more may come, and soon be gone.
     has_newcomers: bool,
+    pace: Option<Pace>,
 }
 
 /// What a recording amounts to.
@@ -192,9 +203,14 @@ impl Recording {
                     ..
                 }
             ) || !command.is_empty(),
-            count_run_time: options.count_run_time,
+            count_run_time: options.count_run_time || options.max_overhead.is_some(),
+            paced: options.max_overhead.is_some(),
             filtered: selection.is_some(),
         })?;
+        if options.max_overhead.is_some() && kernel.run_time().is_none() {
+            return Err(Error::Uncounted);
+        }
+        let pace = Pace::new(&options, kernel.cpus());
         if let Some(selection) = &mut selection {
             select::begin(selection, &mut kernel)?;
         }
@@ -211,7 +227,9 @@ impl Recording {
             }
             _ => (Binding::Everywhere, None),
         };
-        let refusal = kernel.sample(cgroup.as_ref(), |registry| {
+        let asked_ns = kernel::period_ns(options.rate_hz);
+        let period_ns = pace.as_ref().map_or(asked_ns, Pace::period_ns);
+        let refusal = kernel.sample(period_ns, cgroup.as_ref(), |registry| {
             let sight = (&options.scope, selection.as_mut());
             outcome = look(registry, &mut discovery, &mut collector, sight);
             outcome.is_ok() && discovery.is_behind()
@@ -254,6 +272,7 @@ impl Recording {
             stream: None,
             has_newcomers: true,
             binding,
+            pace,
             kernel,
             options,
         })
@@ -379,6 +398,7 @@ impl Recording {
             self.look()?;
             self.has_newcomers = self.collector.processes.len() != before;
             self.meet_containers();
+            self.keep_pace()?;
             progress(self);
         }
     }
@@ -389,6 +409,7 @@ impl Recording {
         let has_ends_to_wait_for = self.options.scope != Scope::All && self.lives.is_empty();
         // Names of threads, as those of containers, are gone with whoever has them.
         if self.has_newcomers
+            || self.pace.is_some()
             || has_ends_to_wait_for
             || self.options.thread_names
             || self.containers.has_questions()
@@ -396,6 +417,14 @@ impl Recording {
             LOOK
         } else {
             IDLE
+        }
+    }
+
+    /// Stays within the budget, where there is one.
+    fn keep_pace(&mut self) -> Result<(), KernelError> {
+        match &mut self.pace {
+            Some(pace) => pace.keep(&mut self.kernel, &mut self.collector),
+            None => Ok(()),
         }
     }
 
@@ -462,9 +491,10 @@ impl Recording {
     /// # Errors
     /// Where the programs cannot be stopped.
     pub fn finish(mut self) -> Result<Recorded, KernelError> {
+        self.keep_pace()?;
         let run_time = self.kernel.run_time();
         self.kernel.stop()?;
-        let mut runtimes = HashMap::new();
+        let mut runtimes = HashMap::default();
         let collector = &mut self.collector;
         for process in &mut collector.processes {
             let activity = collector.activity.get(&process.generation);
@@ -494,7 +524,9 @@ impl Recording {
             .iter()
             .map(|(_, process)| (process.generation, Counters::from(process)))
             .collect();
-        for thread in self.collector.scale.threads() {
+        let scale = &self.collector.scale;
+        let missed = scale.missed(&runtimes, self.collector.period_ns);
+        for thread in scale.threads().into_iter().chain(missed) {
             let left_out = in_kernel
                 .get(&thread.0)
                 .map_or(0, |counters| counters.left_out);
@@ -508,6 +540,7 @@ impl Recording {
         for process in &mut self.collector.processes {
             process.counters = in_kernel.get(&process.generation).copied();
         }
+        self.collector.make_up(|_| true);
         if let Some(selection) = &mut self.selection {
             select::leave_out(&mut self.collector, selection);
         }
@@ -517,6 +550,7 @@ impl Recording {
             duration,
             cpus: self.kernel.cpus(),
             bpf: run_time.map(|run_time| run_time.time),
+            budget: self.pace.as_ref().map(Pace::kept),
             containers: self.containers.finish(NAMES_PATIENCE),
         };
         Ok(Recorded {

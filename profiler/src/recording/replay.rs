@@ -54,6 +54,7 @@ pub fn finish(mut collector: Collector) -> Profile {
             duration: Duration::ZERO,
             cpus: 0,
             bpf: None,
+            budget: None,
             containers: containers::Names::default(),
         },
     )

@@ -1,6 +1,6 @@
 //! The filter in the course of a recording.
 
-use std::{fmt, fs::File, io, time::Duration};
+use std::{fmt, fs::File, time::Duration};
 
 use foldhash::HashSet;
 
@@ -69,7 +69,7 @@ pub enum Binding {
     /// Everywhere, since the host switches so often a second between threads.
     Busy(u64),
     /// Everywhere, since the kernel refuses.
-    Refused(io::Error),
+    Refused(KernelError),
     /// In the cgroup with this id.
     To(u64),
 }
@@ -82,7 +82,7 @@ impl fmt::Display for Binding {
                 f,
                 "everywhere, as this host switches {switches} times a second between threads"
             ),
-            Self::Refused(error) => write!(f, "everywhere, as the kernel says: {error}"),
+            Self::Refused(error) => write!(f, "everywhere: {error}"),
             Self::To(_) => write!(f, "bound to the cgroup"),
         }
     }

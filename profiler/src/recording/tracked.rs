@@ -82,6 +82,8 @@ pub struct Activity {
     pub delivered: u64,
     /// Of these, how many had their stack cut.
     pub truncated: u64,
+    /// The periods that these stand for.
+    pub periods: u64,
     /// Samples that arrived and whose stack is not known.
     pub unknown_stack: u64,
     /// CPU time of threads that ended (ns).

@@ -8,6 +8,10 @@
 //!
 //! Where a filter left out samples between two that it let pass, part of the growth is time that was not
 //! wanted: then the samples weigh no more than the periods that they stand for.
+//!
+//! Where samples were lost, the next one that arrives knows what the thread used meanwhile. A few periods of it are
+//! its own; seconds are not, since nobody knows where they went: those are owed to the thread as a whole, and spread
+//! over all its samples in the end.
 
 use std::time::{Duration, Instant};
 
@@ -23,6 +27,8 @@ struct Account {
     settled: u64,
     /// Samples since: stack and periods.
     open: Vec<(u64, u32)>,
+    /// CPU time that the samples so far do not account for (ns).
+    owed: u64,
     /// The stack that was met last; None: no sample has met the thread.
     last_stack: Option<u64>,
     /// How many firings in its process the filter had left out by then (lower bits).
@@ -44,6 +50,15 @@ struct Ended {
     tidied: u8,
     /// When that was heard of.
     heard: Instant,
+}
+
+/// CPU time of a thread that is over, and that is in no weight yet (ns).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rest {
+    /// No sample has met the thread.
+    Unmet(u64),
+    /// Its samples do not account for it.
+    Owed(u64),
 }
 
 /// A sample, as far as it matters here.
@@ -74,6 +89,10 @@ pub struct Scale {
 /// then made of periods.
 const PATIENCE: usize = 4096;
 
+/// Samples weigh at most this many times the periods that they stand for. Where none is lost, the time between two
+/// samples of a thread that comes and goes is spread as `exp(-time / period)`: one in 3,000 is as far from the last.
+const STRETCH: u64 = 8;
+
 impl Scale {
     /// Notes what a thread had used before it came under profile. What was noted before, else 0.
     pub fn begin(&mut self, thread: ThreadKey, runtime: u64) -> u64 {
@@ -89,9 +108,17 @@ impl Scale {
         mut weigh: impl FnMut(u64, u64),
     ) {
         let account = account(&mut self.accounts, &self.begin, thread);
-        account.open.push((met.stack, met.periods.max(1)));
         account.last_stack = Some(met.stack);
         account.note(met.left_out);
+        let periods = met.periods.max(1);
+        if met.runtime < account.settled && account.owed > 0 {
+            // It was taken before one that came by another ring buffer, and took its time for lost.
+            let weight = account.owed.min(u64::from(periods) * period_ns);
+            account.owed -= weight;
+            weigh(met.stack, weight);
+            return;
+        }
+        account.open.push((met.stack, periods));
         let whole = account.ended.as_ref().map_or(0, |ended| ended.runtime);
         let runtime = met.runtime.max(whole);
         if runtime > account.settled {
@@ -168,17 +195,17 @@ impl Scale {
     /// Forgets threads that ended a while ago. Not at once: ring buffers are read one after the other, and
     /// a sample may come after the news of its thread's end.
     ///
-    /// `unmet(thread, ns)` is called for those that no sample has met: what CPU time they used.
-    pub fn tidy(&mut self, unmet: impl FnMut(ThreadKey, u64)) {
-        self.drop_ended(3, unmet);
+    /// `left` is called for those with time that is in no weight.
+    pub fn tidy(&mut self, left: impl FnMut(ThreadKey, Rest)) {
+        self.drop_ended(3, left);
     }
 
-    /// Forgets all threads that have ended: no sample comes any more. `unmet` is as for [`Self::tidy`].
-    pub fn close(&mut self, unmet: impl FnMut(ThreadKey, u64)) {
-        self.drop_ended(0, unmet);
+    /// Forgets all threads that have ended: no sample comes any more. `left` is as for [`Self::tidy`].
+    pub fn close(&mut self, left: impl FnMut(ThreadKey, Rest)) {
+        self.drop_ended(0, left);
     }
 
-    fn drop_ended(&mut self, rounds: u8, mut unmet: impl FnMut(ThreadKey, u64)) {
+    fn drop_ended(&mut self, rounds: u8, mut left: impl FnMut(ThreadKey, Rest)) {
         self.accounts.retain(|&thread, account| {
             let Some(ended) = &mut account.ended else {
                 return true;
@@ -190,7 +217,10 @@ impl Scale {
             }
             // What the filter left out is nobody's.
             if account.last_stack.is_none() && !account.has_gap && ended.runtime > account.settled {
-                unmet(thread, ended.runtime - account.settled);
+                left(thread, Rest::Unmet(ended.runtime - account.settled));
+            }
+            if account.owed > 0 {
+                left(thread, Rest::Owed(account.owed));
             }
             false
         });
@@ -217,6 +247,19 @@ impl Scale {
             .iter()
             .filter(|(_, account)| account.ended.is_none());
         living.map(|(&thread, _)| thread).collect()
+    }
+
+    /// Of these threads and what they have used in all (ns), those that used more than `least_ns` since they are
+    /// under profile and have no sample: all of theirs were lost.
+    #[must_use]
+    pub fn missed(&self, runtimes: &HashMap<ThreadKey, u64>, least_ns: u64) -> Vec<ThreadKey> {
+        let used = |(thread, runtime): &(&ThreadKey, &u64)| {
+            runtime.saturating_sub(self.begin.get(thread).copied().unwrap_or(0))
+        };
+        let missed = runtimes
+            .iter()
+            .filter(|entry| !self.accounts.contains_key(entry.0) && used(entry) > least_ns);
+        missed.map(|(&thread, _)| thread).collect()
     }
 }
 
@@ -251,6 +294,9 @@ impl Account {
         if std::mem::take(&mut self.has_gap) {
             growth = growth.min(periods * period_ns);
         }
+        let own = growth.min(periods * period_ns * STRETCH);
+        self.owed += growth - own;
+        growth = own;
         let mut given = 0;
         let mut passed = 0;
         for (stack, share) in self.open.drain(..) {
@@ -272,113 +318,5 @@ impl Account {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const THREAD: ThreadKey = (1, 2);
-
-    const fn met(stack: u64, periods: u32, runtime: u64, left_out: u16) -> Met {
-        Met {
-            stack,
-            periods,
-            runtime,
-            left_out,
-        }
-    }
-
-    /// Makes sure that the weights of a thread add up to its runtime whatever the scheduler's rhythm.
-    #[test]
-    fn weights_add_up_to_the_runtime() {
-        let mut scale = Scale::default();
-        let mut weights: HashMap<u64, u64> = HashMap::default();
-        let mut weigh = |stack, ns| *weights.entry(stack).or_default() += ns;
-        scale.begin(THREAD, 1_000_000);
-        // The scheduler accounts every fourth sample.
-        for (stack, runtime) in [
-            (7, 0),
-            (7, 0),
-            (8, 0),
-            (7, 5_000_000),
-            (8, 5_000_000),
-            (7, 9_000_001),
-        ] {
-            let runtime = if runtime == 0 { 1_000_000 } else { runtime };
-            scale.sample(THREAD, met(stack, 1, runtime, 0), 1_000_000, &mut weigh);
-        }
-        scale.end(THREAD, Some(9_500_000), 0, 1_000_000, &mut weigh);
-        assert_eq!(weights.values().sum::<u64>(), 8_500_000);
-        // 3 of 4 ms, half of 4.000001 ms and the rest, against 1 of 4 ms and the other half.
-        assert_eq!(weights[&8], 1_000_000 + 2_000_000);
-    }
-
-    /// Makes sure that the time of a thread which no sample has met is not lost, nor counted twice where a sample
-    /// comes after the news of its end.
-    #[test]
-    fn threads_that_no_sample_meets() {
-        let mut scale = Scale::default();
-        let mut weights: HashMap<u64, u64> = HashMap::default();
-        let mut unmet = 0;
-        scale.begin(THREAD, 100);
-        let late = (1, 3);
-        for thread in [THREAD, late] {
-            scale.end(thread, Some(300), 0, 10, |_, _| {
-                panic!("there is no sample")
-            });
-        }
-        scale.tidy(|_, ns| unmet += ns);
-        scale.sample(late, met(7, 1, 250, 0), 10, |stack, ns| {
-            *weights.entry(stack).or_default() += ns;
-        });
-        for _ in 0..4 {
-            scale.tidy(|_, ns| unmet += ns);
-        }
-        scale.close(|_, ns| unmet += ns);
-        assert_eq!((unmet, weights[&7]), (200, 300));
-    }
-
-    /// Makes sure that what was not accounted when a thread ended is added, with samples and without.
-    #[test]
-    fn final_figures_are_added() {
-        let mut scale = Scale::default();
-        let (mut sum, mut unmet) = (0, 0);
-        let sampled = (1, 3);
-        assert_eq!(scale.finish(sampled, 100, 10, |_, _| {}), None);
-        scale.sample(sampled, met(7, 1, 50, 0), 10, |_, ns| sum += ns);
-        for thread in [sampled, THREAD] {
-            scale.end(thread, Some(100), 0, 10, |_, ns| sum += ns);
-            assert_eq!(scale.finish(thread, 130, 10, |_, ns| sum += ns), Some(30));
-            assert_eq!(scale.finish(thread, 130, 10, |_, ns| sum += ns), Some(0));
-        }
-        scale.close(|_, ns| unmet += ns);
-        assert_eq!((sum, unmet), (130, 130));
-    }
-
-    /// Makes sure that samples keep their periods where the scheduler's figure is not to be had.
-    #[test]
-    fn periods_stand_in_for_the_runtime() {
-        let mut scale = Scale::default();
-        let mut sum = 0;
-        scale.sample(THREAD, met(7, 2, 0, 0), 10, |_, ns| sum += ns);
-        scale.sample(THREAD, met(7, 0, 0, 0), 10, |_, ns| sum += ns);
-        scale.end(THREAD, None, 0, 10, |_, ns| sum += ns);
-        assert_eq!(sum, 30);
-    }
-
-    /// Makes sure that the time in which a filter left a thread out is nobody's: neither before its first sample, nor
-    /// between two, nor after the last.
-    #[test]
-    fn time_that_was_left_out_weighs_nothing() {
-        let mut scale = Scale::default();
-        let mut sum = 0;
-        // Of 1000 periods before the first sample, one is wanted; and two more before it is left out again.
-        scale.sample(THREAD, met(7, 1, 10_000, 999), 10, |_, ns| sum += ns);
-        scale.sample(THREAD, met(7, 1, 10_020, 999), 10, |_, ns| sum += ns);
-        assert_eq!(sum, 10 + 20);
-        // The scheduler accounts only the second of two samples after the gap.
-        scale.sample(THREAD, met(7, 1, 10_020, 1200), 10, |_, ns| sum += ns);
-        scale.sample(THREAD, met(8, 1, 15_000, 1200), 10, |_, ns| sum += ns);
-        assert_eq!(sum, 30 + 20);
-        scale.end(THREAD, Some(20_000), 1300, 10, |_, ns| sum += ns);
-        assert_eq!(sum, 50);
-    }
-}
+#[path = "weigh_tests.rs"]
+mod tests;

@@ -19,7 +19,7 @@ use crate::{
 };
 
 use super::{
-    Options,
+    Options, budget,
     frame::visible,
     text::{count, percent, printable},
 };
@@ -147,6 +147,7 @@ fn comments(profile: &Profile) -> Vec<String> {
             .iter()
             .map(|(outcome, &samples)| format!("{} lost: {}", count(samples), outcome.words())),
     );
+    comments.extend(budget::sentence(recording));
     comments
         .iter()
         .map(|comment| printable(comment).into_owned())
