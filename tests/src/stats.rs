@@ -175,6 +175,11 @@ impl Stats {
             truncated,
             scale: self.samples.scale,
         };
+        // A stack is sent before the first sample that names it.
+        ensure!(
+            !sums.lost.contains_key("unknown-stack"),
+            "samples name stacks that were never sent: {sums:?}"
+        );
         ensure!(
             sums.taken == self.samples.taken
                 && sums.delivered == self.samples.delivered
