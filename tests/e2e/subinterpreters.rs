@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use anyhow::{Context, Result, ensure};
 use end_to_end::{
-    check::{Failures, number, paths},
+    check::{Failures, number, paths, truths},
     collapsed::{Collapsed, Stack},
     environment::Turn,
     interpreters,
@@ -90,6 +90,9 @@ fn alternates(target: Target, mut profile: Collapsed) -> Result<()> {
     let in_a = profile.samples_where(|stack| stack.has("a1"));
     let in_b = profile.samples_where(|stack| stack.has("b1"));
     profile.stacks.retain(|stack| !is_empty(stack));
+    let unknown = paths::take_unknown(&mut profile);
+    let bearable = truths::bearable(&target.fact::<String>("python")?, all);
+    ensure!(unknown <= bearable, "{unknown} samples without a stack");
     let impossible = paths::impossible(&profile, &known);
     ensure!(impossible.samples == 0, "{impossible:#?}");
     ensure!(in_a > 50 && in_b > 20, "{in_a} and {in_b} samples");

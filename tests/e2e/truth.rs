@@ -15,9 +15,6 @@ use end_to_end::{
     together::{self, Profiled, Set, Together},
 };
 
-/// At most one sample in so many may be without a stack, in 3.11 and 3.12 alone: there a thread's newest frame
-/// hangs on memory that the interpreter links before it fills it in.
-const UNKNOWN_ONE_IN: u64 = 200;
 /// Below so many samples a check says nothing.
 const LEAST_SAMPLES: u64 = 300;
 
@@ -41,14 +38,7 @@ fn on_each(set: Set, program: &str, check: impl Fn(&Profiled) -> Result<()>) -> 
 
 fn paths_are_kept(profiled: &Profiled) -> Result<()> {
     let python: String = profiled.fact("python")?;
-    let has_gap = ["3.11.", "3.12."]
-        .iter()
-        .any(|version| python.starts_with(version));
-    let bearable = if has_gap {
-        profiled.profile.samples() / UNKNOWN_ONE_IN
-    } else {
-        0
-    };
+    let bearable = truths::bearable(&python, profiled.profile.samples());
     truths::paths(profiled, bearable)
 }
 
