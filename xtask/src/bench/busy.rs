@@ -17,14 +17,13 @@ use super::{
 /// Who is measured on which interpreter, at which rates.
 const CASES: [(Interpreter, &[u32], &[Profiler]); 4] = [
     (USUAL, &[99, 1_000, 10_000], &ALL),
-    // Austin 4 knows 3.9 and newer.
+    // Austin 4.0.0 refuses this one: it "cannot determine the version".
     (
         Interpreter::Pyenv("3.8.18"),
         &[1_000],
         &[Profiler::Ours, Profiler::PySpy],
     ),
-    // Austin asks a program for its version by running it, in its own root and with its own libraries: Debian's 3.14
-    // is not for it.
+    // Austin refuses Debian's 3.14, in a root of its own, for the same reason: so this is another build of 3.14.
     (Interpreter::Built("3.14-musl", "3.14"), &[1_000], &ALL),
     // CPython's own sampler reads processes of its own version alone.
     (
