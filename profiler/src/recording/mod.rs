@@ -42,6 +42,7 @@ use self::{
 use crate::{
     host::{
         self,
+        clock::monotonic_ns,
         containers::{self, Containers},
         switches::Switches,
     },
@@ -599,15 +600,4 @@ fn look(
         }
     });
     outcome
-}
-
-/// The clock that tells registrations apart, in ns: the kernel side takes it too.
-fn monotonic_ns() -> u64 {
-    let mut now = libc::timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
-    // SAFETY: `now` is valid for writes; this clock exists on every Linux.
-    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) };
-    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
 }
