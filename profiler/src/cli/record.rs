@@ -146,6 +146,7 @@ pub fn run(config: Config, words: &[OsString]) -> Result<Option<ExitStatus>, Fai
         max_processes: config.max_processes,
         count_run_time: config.stats.is_some(),
         thread_names: config.show.shows_threads() || config.format == output::Format::Pprof,
+        stop_after: None,
         command_line: words.join(" ".as_ref()).to_string_lossy().into_owned(),
     };
     let mut recording = Recording::begin(options, &config.command)?;
