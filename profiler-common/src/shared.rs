@@ -1,9 +1,5 @@
 //! Numbers that the kernel side and the user side must agree on.
 
-/// Ring buffers at most; see `RING_0` to `RING_3` of the kernel side.
-pub const MAX_RINGS: u32 = 4;
-/// Bytes of a ring buffer unless said otherwise: a power of two and a multiple of the page size.
-pub const DEFAULT_RING_BYTES: u32 = 1 << 20;
 /// Bytes of the ring buffer of the news of processes: room for thousands that end at once.
 pub const NEWS_BYTES: u32 = 1 << 19;
 /// Processes under profile at a time unless the loader, which knows the host, sets it.

@@ -27,7 +27,7 @@ use crate::{
     filter::{self, Sight},
     kernel_memory::read_or_zero,
     maps,
-    output::{self, Wake},
+    output::{self, To, Wake},
     scratch::Scratch,
     search::{search, thread_entry},
     strangers,
@@ -274,7 +274,7 @@ fn announce_thread(scratch: &Scratch) {
         ident: scratch.thread_pointer,
         comm: bpf_get_current_comm().unwrap_or([0; 16]),
     };
-    if output::send_record(&thread, Wake::WhenFilling).is_err() {
+    if output::send_record(To::Samples, &thread, Wake::WhenFilling).is_err() {
         output::count(event::LIFECYCLE_LOST);
     }
 }

@@ -18,3 +18,12 @@ mod statistics;
 pub use error::KernelError;
 pub use load::{Kernel, Options};
 pub use perf::{Clock, period_ns};
+
+use std::{panic, thread::ScopedJoinHandle};
+
+/// What a thread returned; its panic goes on here.
+fn joined<T>(thread: ScopedJoinHandle<'_, T>) -> T {
+    thread
+        .join()
+        .unwrap_or_else(|payload| panic::resume_unwind(payload))
+}

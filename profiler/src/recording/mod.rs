@@ -26,7 +26,7 @@ use std::{
 };
 
 use foldhash::HashMap;
-use profiler_common::shared::{DEFAULT_RING_BYTES, event};
+use profiler_common::shared::event;
 
 use self::{
     collector::Collector,
@@ -76,8 +76,8 @@ pub struct Options {
     pub max_overhead: Option<Budget>,
     /// What the sampling event counts.
     pub clock: Clock,
-    /// Bytes of each ring buffer.
-    pub ring_bytes: u32,
+    /// Bytes of each CPU's ring buffer; None: by the number of CPUs.
+    pub ring_bytes: Option<u32>,
     /// Processes under profile at a time; None: as many as the host makes likely.
     pub max_processes: Option<u32>,
     /// Whether the kernel is to count what the programs cost.
@@ -99,7 +99,7 @@ impl Options {
             duration: None,
             rate_hz,
             clock: Clock::default(),
-            ring_bytes: DEFAULT_RING_BYTES,
+            ring_bytes: None,
             max_processes: None,
             count_run_time: false,
             max_overhead: None,
@@ -372,7 +372,7 @@ impl Recording {
         refresh: Option<Duration>,
         mut progress: impl FnMut(&Self),
     ) -> Result<(), KernelError> {
-        let descriptors = self.kernel.descriptors();
+        let descriptor = self.kernel.descriptor();
         loop {
             let elapsed = self.sampling_since.elapsed();
             let rest = self
@@ -392,7 +392,7 @@ impl Recording {
             .flatten()
             .min()
             .unwrap_or(LOOK);
-            wait::for_input(&descriptors, &mut self.lives, stop, timeout);
+            wait::for_input(&[descriptor], &mut self.lives, stop, timeout);
             let before = self.collector.processes.len();
             self.drain()?;
             self.look()?;
