@@ -64,8 +64,8 @@ pub mod pace {
 pub mod event {
     /// A sample was lost on the kernel side, in whichever process.
     pub const SAMPLE_LOST: u32 = 0;
-    /// A record about a process (fork, exec, exit) or a thread found no room in the ring buffer.
-    pub const LIFECYCLE_LOST: u32 = 1;
+    /// The news of a process, of a thread's end or of a cgroup found no room: user space looks for itself then.
+    pub const NEWS_LOST: u32 = 1;
     /// How many there are.
     pub const COUNT: u32 = 2;
 }

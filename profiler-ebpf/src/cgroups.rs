@@ -22,7 +22,7 @@ use crate::{
 pub fn cgroup_mkdir(ctx: RawTracePointContext) -> i32 {
     if report(ctx.arg(0), ctx.arg(1)).is_none() {
         // User space then looks for itself.
-        output::count(event::LIFECYCLE_LOST);
+        output::count(event::NEWS_LOST);
     }
     0
 }

@@ -64,7 +64,7 @@ pub fn free(ctx: RawTracePointContext) -> i32 {
         cpu: read_or_zero(task, config::TASK_RUNTIME.load()),
     };
     if output::send_record(To::News, &record, Wake::WhenFilling).is_err() {
-        output::count(event::LIFECYCLE_LOST);
+        output::count(event::NEWS_LOST);
     }
     0
 }

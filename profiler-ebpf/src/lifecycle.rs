@@ -22,7 +22,7 @@ use crate::{
 fn report<T: Copy>(record: &T, wake: Wake) -> bool {
     let sent = output::send_record(To::News, record, wake).is_ok();
     if !sent {
-        output::count(event::LIFECYCLE_LOST);
+        output::count(event::NEWS_LOST);
     }
     sent
 }
