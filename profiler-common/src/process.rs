@@ -1,5 +1,8 @@
 //! What the kernel side knows of a process under profile: the value of the map of processes.
 
+#[cfg(feature = "user")]
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
 use crate::outcome::OUTCOME_COUNT;
 
 /// The kernel marks a process that has execed: it is no longer what was registered.
@@ -13,15 +16,7 @@ pub const NAMES_CHILDREN: u32 = 1 << 3;
 
 /// One registered process. Key of the map: the process id (tgid) in the initial pid namespace.
 #[repr(C)]
-#[cfg_attr(
-    feature = "user",
-    derive(
-        zerocopy::FromBytes,
-        zerocopy::IntoBytes,
-        zerocopy::Immutable,
-        zerocopy::KnownLayout
-    )
-)]
+#[cfg_attr(feature = "user", derive(FromBytes, IntoBytes, Immutable, KnownLayout))]
 #[derive(Clone, Copy, Debug)]
 pub struct Process {
     /// Tells this registration from any other use of the same pid (ns of the monotonic clock when it

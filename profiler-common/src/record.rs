@@ -7,6 +7,9 @@
 //! [`Stranger`], [`Cgroup`]) has a ring buffer of its own, for all CPUs: a fork on one CPU is read before
 //! the child's exec on another.
 
+#[cfg(feature = "user")]
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
 /// What a record is.
 pub mod kind {
     /// [`super::Sample`].
@@ -54,15 +57,7 @@ pub mod mark {
 
 /// One sample: what is sent each time in the steady state. 56 bytes, 64 with the ring buffer's header.
 #[repr(C)]
-#[cfg_attr(
-    feature = "user",
-    derive(
-        zerocopy::FromBytes,
-        zerocopy::IntoBytes,
-        zerocopy::Immutable,
-        zerocopy::KnownLayout
-    )
-)]
+#[cfg_attr(feature = "user", derive(FromBytes, IntoBytes, Immutable, KnownLayout))]
 #[derive(Clone, Copy, Debug)]
 pub struct Sample {
     /// [`kind::SAMPLE`].
@@ -94,15 +89,7 @@ pub struct Sample {
 /// A stack met for the first time on a CPU; [`StackFrame`]s follow, leaf first: `leaf_frames` from the
 /// leaf on, then, where frames were left out, `root_frames` up to the root.
 #[repr(C)]
-#[cfg_attr(
-    feature = "user",
-    derive(
-        zerocopy::FromBytes,
-        zerocopy::IntoBytes,
-        zerocopy::Immutable,
-        zerocopy::KnownLayout
-    )
-)]
+#[cfg_attr(feature = "user", derive(FromBytes, IntoBytes, Immutable, KnownLayout))]
 #[derive(Clone, Copy, Debug)]
 pub struct Stack {
     /// [`kind::STACK`].
@@ -127,15 +114,7 @@ pub struct Stack {
 
 /// One frame of a [`Stack`].
 #[repr(C)]
-#[cfg_attr(
-    feature = "user",
-    derive(
-        zerocopy::FromBytes,
-        zerocopy::IntoBytes,
-        zerocopy::Immutable,
-        zerocopy::KnownLayout
-    )
-)]
+#[cfg_attr(feature = "user", derive(FromBytes, IntoBytes, Immutable, KnownLayout))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StackFrame {
     /// Identity of the code object ([`Code::key`]).
@@ -154,15 +133,7 @@ pub const UNKNOWN_INSTRUCTION: i32 = i32::MAX;
 /// A code object met for the first time on a CPU. The first bytes of name, file name and line table
 /// follow, in this order, as many as the `*_sent` fields say; the rest comes in [`Piece`]s.
 #[repr(C)]
-#[cfg_attr(
-    feature = "user",
-    derive(
-        zerocopy::FromBytes,
-        zerocopy::IntoBytes,
-        zerocopy::Immutable,
-        zerocopy::KnownLayout
-    )
-)]
+#[cfg_attr(feature = "user", derive(FromBytes, IntoBytes, Immutable, KnownLayout))]
 #[derive(Clone, Copy, Debug)]
 pub struct Code {
     /// [`kind::CODE`].
@@ -221,15 +192,7 @@ pub mod section {
 
 /// A further piece of a code object's name, file name or line table; its bytes follow.
 #[repr(C)]
-#[cfg_attr(
-    feature = "user",
-    derive(
-        zerocopy::FromBytes,
-        zerocopy::IntoBytes,
-        zerocopy::Immutable,
-        zerocopy::KnownLayout
-    )
-)]
+#[cfg_attr(feature = "user", derive(FromBytes, IntoBytes, Immutable, KnownLayout))]
 #[derive(Clone, Copy, Debug)]
 pub struct Piece {
     /// [`kind::PIECE`].
@@ -250,15 +213,7 @@ pub struct Piece {
 
 /// A process under profile was forked.
 #[repr(C)]
-#[cfg_attr(
-    feature = "user",
-    derive(
-        zerocopy::FromBytes,
-        zerocopy::IntoBytes,
-        zerocopy::Immutable,
-        zerocopy::KnownLayout
-    )
-)]
+#[cfg_attr(feature = "user", derive(FromBytes, IntoBytes, Immutable, KnownLayout))]
 #[derive(Clone, Copy, Debug)]
 pub struct Fork {
     /// [`kind::FORK`].
@@ -280,15 +235,7 @@ pub struct Fork {
 
 /// A process execed, or a thread ended.
 #[repr(C)]
-#[cfg_attr(
-    feature = "user",
-    derive(
-        zerocopy::FromBytes,
-        zerocopy::IntoBytes,
-        zerocopy::Immutable,
-        zerocopy::KnownLayout
-    )
-)]
+#[cfg_attr(feature = "user", derive(FromBytes, IntoBytes, Immutable, KnownLayout))]
 #[derive(Clone, Copy, Debug)]
 pub struct Lifecycle {
     /// [`kind::EXEC`] or [`kind::EXIT`].
@@ -315,15 +262,7 @@ pub struct Lifecycle {
 
 /// A thread met for the first time on a CPU.
 #[repr(C)]
-#[cfg_attr(
-    feature = "user",
-    derive(
-        zerocopy::FromBytes,
-        zerocopy::IntoBytes,
-        zerocopy::Immutable,
-        zerocopy::KnownLayout
-    )
-)]
+#[cfg_attr(feature = "user", derive(FromBytes, IntoBytes, Immutable, KnownLayout))]
 #[derive(Clone, Copy, Debug)]
 pub struct Thread {
     /// [`kind::THREAD`].
@@ -350,15 +289,7 @@ pub const CGROUP_PATH_BYTES: usize = 1024;
 
 /// A cgroup was made; its path from the root of its hierarchy follows.
 #[repr(C)]
-#[cfg_attr(
-    feature = "user",
-    derive(
-        zerocopy::FromBytes,
-        zerocopy::IntoBytes,
-        zerocopy::Immutable,
-        zerocopy::KnownLayout
-    )
-)]
+#[cfg_attr(feature = "user", derive(FromBytes, IntoBytes, Immutable, KnownLayout))]
 #[derive(Clone, Copy, Debug)]
 pub struct Cgroup {
     /// [`kind::CGROUP`].
@@ -378,15 +309,7 @@ pub struct Cgroup {
 /// A process that uses CPU time and is not under profile: met for the first time, or with other code mapped
 /// than when it was met last.
 #[repr(C)]
-#[cfg_attr(
-    feature = "user",
-    derive(
-        zerocopy::FromBytes,
-        zerocopy::IntoBytes,
-        zerocopy::Immutable,
-        zerocopy::KnownLayout
-    )
-)]
+#[cfg_attr(feature = "user", derive(FromBytes, IntoBytes, Immutable, KnownLayout))]
 #[derive(Clone, Copy, Debug)]
 pub struct Stranger {
     /// [`kind::STRANGER`].
@@ -401,15 +324,7 @@ pub struct Stranger {
 
 /// What a thread that has ended used in all: its end itself is reported before all of it is accounted.
 #[repr(C)]
-#[cfg_attr(
-    feature = "user",
-    derive(
-        zerocopy::FromBytes,
-        zerocopy::IntoBytes,
-        zerocopy::Immutable,
-        zerocopy::KnownLayout
-    )
-)]
+#[cfg_attr(feature = "user", derive(FromBytes, IntoBytes, Immutable, KnownLayout))]
 #[derive(Clone, Copy, Debug)]
 pub struct Final {
     /// [`kind::FINAL`].

@@ -3,46 +3,32 @@
 #[path = "filters/roots.rs"]
 mod roots;
 
-use std::{collections::BTreeSet, fs, path::Path, process::Command, thread, time::Duration};
+use std::{collections::BTreeSet, fs, path::Path, thread, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use end_to_end::{
-    cgroups::{self, Cgroup},
-    check::{Failures, is_within},
+    cgroups::{self, Cgroup, version_2},
+    check::{
+        Failures,
+        filtered::{CPU_TOLERANCE, holds_only, sampled_s, weighs_as_accounted},
+        is_within,
+    },
     containers::{self, Host},
     cpu::Recorder,
     environment::{Turn, skip},
-    interpreters::{self, Interpreter},
+    interpreters::{self, Interpreter, of_host},
     profiler::{Profiler, Run},
     stats::Stats,
-    target::{self, Target},
+    target::Target,
 };
 
 use roots::Root;
 
 const RATE_HZ: u32 = 999;
-/// What samples weigh in each cgroup is to be the CPU time that the kernel accounted to it, this near.
-const CPU_TOLERANCE: f64 = 0.02;
 /// Where a process is let pass for parts of its life, each part may be a sample too long or too short.
 const PARTS_TOLERANCE: f64 = 0.05;
 /// What no filter of these tests names: `nobody` of most systems.
 const NOBODY: &str = "65534";
-
-/// The root of version 2; says so where there is none.
-fn version_2() -> Option<std::path::PathBuf> {
-    let root = cgroups::root(None);
-    if root.is_none() {
-        skip("no cgroup version 2 is mounted here");
-    }
-    root
-}
-
-/// An interpreter of the host itself.
-fn of_host() -> Result<Interpreter> {
-    let all = interpreters::required()?;
-    let mut of_host = all.into_iter().filter(|one| one.root.is_none());
-    of_host.next_back().context("no interpreter")
-}
 
 fn busy(interpreter: &Interpreter) -> Result<Target> {
     Target::start(interpreter, "busy.py", ["20"])
@@ -50,18 +36,7 @@ fn busy(interpreter: &Interpreter) -> Result<Target> {
 
 /// A busy program that is in a cgroup from its first instruction on.
 fn busy_in(interpreter: &Interpreter, cgroup: &Cgroup) -> Result<Target> {
-    let program = target::command(interpreter, "busy.py")?;
-    let mut command = Command::new("sh");
-    command
-        .args(["-c", "echo $$ > \"$0\" && exec \"$@\""])
-        .arg(cgroup.door())
-        .arg(program.get_program())
-        .args(program.get_args())
-        .arg("20")
-        .env("PYTHONDONTWRITEBYTECODE", "1");
-    let mut target = Target::of(&mut command, &format!("busy.py in {}", cgroup.path))?;
-    target.facts = target.said("ready")?;
-    Ok(target)
+    Target::start_in(cgroup, interpreter, "busy.py", ["20"])
 }
 
 /// The processes that the ledger has as profiled.
@@ -71,34 +46,6 @@ fn profiled(stats: &Stats) -> BTreeSet<u32> {
         .filter(|process| process.status == "profiled")
         .map(|process| process.pid)
         .collect()
-}
-
-/// Makes sure that the profile holds these processes, all of them with samples, and nothing of any other.
-fn holds_only(run: &Run, pids: &[u32]) -> Result<()> {
-    let stats = run.stats()?;
-    let wanted: BTreeSet<u32> = pids.iter().copied().collect();
-    let found: BTreeSet<u32> = stats.processes.iter().map(|process| process.pid).collect();
-    ensure!(
-        found == wanted,
-        "{found:?} are in the ledger, not {wanted:?}"
-    );
-    let profile = run.collapsed()?;
-    let mut samples = 0;
-    for &pid in &wanted {
-        let own = profile.of_process(pid).samples();
-        ensure!(own > 20, "{own} samples of {pid}");
-        samples += own;
-    }
-    ensure!(samples == profile.samples(), "samples of other processes");
-    Ok(())
-}
-
-/// What samples of these processes weigh together.
-fn sampled_s(stats: &Stats, targets: &[&Target]) -> Result<f64> {
-    let times = targets
-        .iter()
-        .map(|target| Ok(stats.process(target.pid())?.sampled_s));
-    times.sum()
 }
 
 /// Makes sure that one run over all interpreters, in several roots and cgroups, gives each cgroup its CPU time; that
@@ -185,79 +132,6 @@ fn cgroups_above_and_below() -> Result<()> {
     failures.finish()
 }
 
-/// Makes sure that a cgroup that shares its CPUs with a busy neighbour has the CPU time that the kernel accounts to it,
-/// bursts shorter than the sampling period and what is made below it meanwhile included, and that nothing of the
-/// neighbour is seen, with the sampling event bound to the cgroup: as it is unless version 1 has the controller.
-#[test]
-fn beside_a_busy_neighbour() -> Result<()> {
-    let (Some(_turn), Some(root)) = (Turn::take(), version_2()) else {
-        return Ok(());
-    };
-    let interpreter = of_host()?;
-    let cgroup = Cgroup::new(&root, "/pyprof-test/wanted")?;
-    let neighbour = Cgroup::new(&root, "/pyprof-test/neighbour")?;
-    let steady = busy_in(&interpreter, &cgroup)?;
-    let bursts = Target::start::<&str>(&interpreter, "bursts.py", [])?;
-    cgroup.add(bursts.pid())?;
-    let _neighbours = [
-        busy_in(&interpreter, &neighbour)?,
-        busy_in(&interpreter, &neighbour)?,
-    ];
-    let directory = cgroup.directory();
-    let recorder = Recorder::reading(&[0], move |_| cgroups::cpu_s(&directory).ok());
-    let mut running = Profiler::new()
-        .args(["-v", "--cgroup", &cgroup.path])
-        .sampling(RATE_HZ, "5s")
-        .start()?;
-    running.until_sampling()?;
-    let late = Cgroup::new(&root, "/pyprof-test/wanted/late")?;
-    let newcomer = busy_in(&interpreter, &late)?;
-    let run = running.wait()?.succeeded()?;
-    ensure!(
-        run.stderr.contains("bound to the cgroup") || cgroups::root(Some("perf_event")).is_some(),
-        "{}",
-        run.stderr
-    );
-    let inside = [&steady, &bursts, &newcomer];
-    holds_only(&run, &inside.map(Target::pid))?;
-    let stats = run.stats()?;
-    let kernel = recorder
-        .finish()?
-        .between(0, stats.started, stats.ended())?;
-    let samples = sampled_s(stats, &inside)?;
-    println!("samples {samples:.3} s, kernel {kernel:.3} s");
-    ensure!(
-        is_within(samples, kernel, CPU_TOLERANCE),
-        "samples {samples:.3} s, kernel {kernel:.3} s"
-    );
-    Ok(())
-}
-
-/// Makes sure that a cgroup which is removed while it is sampled, and made anew under its path, is sampled again.
-#[test]
-fn a_cgroup_that_is_made_anew() -> Result<()> {
-    let (Some(_turn), Some(root)) = (Turn::take(), version_2()) else {
-        return Ok(());
-    };
-    let interpreter = of_host()?;
-    let path = "/pyprof-test/again";
-    let first = Cgroup::new(&root, path)?;
-    let before = busy_in(&interpreter, &first)?;
-    let mut running = Profiler::new()
-        .args(["--cgroup", path, "-r", &RATE_HZ.to_string()])
-        .start()?;
-    running.until_sampling()?;
-    thread::sleep(Duration::from_millis(300));
-    let pid = before.pid();
-    drop((before, first));
-    let second = Cgroup::new(&root, path)?;
-    let after = busy_in(&interpreter, &second)?;
-    thread::sleep(Duration::from_millis(500));
-    running.signal(libc::SIGINT)?;
-    let run = running.wait()?.succeeded()?;
-    holds_only(&run, &[pid, after.pid()])
-}
-
 /// Makes sure that cgroups of a version 1 controller are known, by their directory and as /proc shows them.
 #[test]
 fn version_1_controllers() -> Result<()> {
@@ -276,8 +150,7 @@ fn version_1_controllers() -> Result<()> {
     let _excluded = busy_in(&interpreter, &excluded)?;
     let _outside = busy(&interpreter)?;
     let path = outer.directory().to_string_lossy().into_owned();
-    let directory = inner.directory();
-    let recorder = Recorder::reading(&[0], move |_| cgroups::cpu_s(&directory).ok());
+    let recorder = inner.record();
     let run = Profiler::new()
         .args(["--all-python", "--cgroup", &path])
         .args(["--exclude-cgroup", "/pyprof-test/excluded"])
@@ -285,16 +158,7 @@ fn version_1_controllers() -> Result<()> {
         .run()?
         .succeeded()?;
     holds_only(&run, &[inside.pid()])?;
-    let stats = run.stats()?;
-    let kernel = recorder
-        .finish()?
-        .between(0, stats.started, stats.ended())?;
-    let samples = sampled_s(stats, &[&inside])?;
-    ensure!(
-        is_within(samples, kernel, CPU_TOLERANCE),
-        "samples {samples:.3} s, kernel {kernel:.3} s"
-    );
-    Ok(())
+    weighs_as_accounted(&run, recorder, &[&inside])
 }
 
 /// Makes sure that a process that moves has in the profile the time that it was where the filter says: no more.

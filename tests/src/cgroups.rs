@@ -9,6 +9,8 @@ use std::{
 
 use anyhow::{Context, Result};
 
+use crate::{cpu::Recorder, environment::skip};
+
 /// How often a cgroup is tried to be removed: who was in it may take a moment to be gone.
 const ATTEMPTS: u32 = 400;
 
@@ -52,6 +54,16 @@ pub fn root(controller: Option<&str>) -> Option<PathBuf> {
         _ => false,
     };
     Some(hierarchies().into_iter().find(is_it)?.root)
+}
+
+/// The directory of the root cgroup of version 2; says that a test is skipped where there is none.
+#[must_use]
+pub fn version_2() -> Option<PathBuf> {
+    let root = root(None);
+    if root.is_none() {
+        skip("no cgroup version 2 is mounted here");
+    }
+    root
 }
 
 /// The directory of the root cgroup of version 2, or of any hierarchy where that is not mounted.
@@ -129,6 +141,13 @@ impl Cgroup {
     /// Where the kernel does not tell.
     pub fn cpu_s(&self) -> Result<f64> {
         cpu_s(&self.directory()).with_context(|| format!("no CPU time of {}", self.path))
+    }
+
+    /// Begins to record that time, as number 0 of the recorder.
+    #[must_use]
+    pub fn record(&self) -> Recorder {
+        let directory = self.directory();
+        Recorder::reading(&[0], move |_| cpu_s(&directory).ok())
     }
 }
 

@@ -246,6 +246,16 @@ pub fn required_builds() -> Result<Vec<Interpreter>> {
     present_of(builds())
 }
 
+/// The last that [`required`] has of those that run in the host's own root file system.
+///
+/// # Errors
+/// Where there is none, or as [`required`].
+pub fn of_host() -> Result<Interpreter> {
+    let mut all = required()?.into_iter();
+    all.rfind(|one| one.root.is_none())
+        .context("no interpreter of the host's")
+}
+
 fn present_of(wanted: Vec<Interpreter>) -> Result<Vec<Interpreter>> {
     let missing: Vec<String> = wanted
         .iter()

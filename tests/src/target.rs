@@ -13,7 +13,7 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
-use crate::{environment, interpreters::Interpreter};
+use crate::{cgroups::Cgroup, environment, interpreters::Interpreter};
 
 /// A running program. It is killed when this is dropped.
 #[derive(Debug)]
@@ -37,6 +37,34 @@ impl Target {
         arguments: impl IntoIterator<Item = I>,
     ) -> Result<Self> {
         let mut target = Self::spawn(interpreter, program, arguments)?;
+        target.facts = target.said("ready")?;
+        Ok(target)
+    }
+
+    /// Starts a program that is in a cgroup from its first instruction on, and waits until it is ready.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_in<I: AsRef<OsStr>>(
+        cgroup: &Cgroup,
+        interpreter: &Interpreter,
+        program: &str,
+        arguments: impl IntoIterator<Item = I>,
+    ) -> Result<Self> {
+        let inside = command(interpreter, program)?;
+        let [shell, words @ ..] = cgroup.enter();
+        let mut command = Command::new(shell);
+        command
+            .args(words)
+            .arg(inside.get_program())
+            .args(inside.get_args())
+            .args(arguments)
+            .envs(
+                inside
+                    .get_envs()
+                    .filter_map(|(name, value)| Some((name, value?))),
+            );
+        let mut target = Self::of(&mut command, &format!("{program} in {}", cgroup.path))?;
         target.facts = target.said("ready")?;
         Ok(target)
     }

@@ -1,5 +1,8 @@
 //! One interpreter's memory layout, as data. Nothing in the walk asks for a version number.
 
+#[cfg(feature = "user")]
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
 /// How a frame tells which instruction it is at.
 pub mod instruction {
     /// `f_lasti` counts bytes (3.6 to 3.9).
@@ -47,15 +50,7 @@ pub mod feature {
 /// to the structure, and every `*_span` (bytes from the structure's begin or from `code_window`) is at
 /// most [`crate::memory::WINDOW_BYTES`].
 #[repr(C)]
-#[cfg_attr(
-    feature = "user",
-    derive(
-        zerocopy::FromBytes,
-        zerocopy::IntoBytes,
-        zerocopy::Immutable,
-        zerocopy::KnownLayout
-    )
-)]
+#[cfg_attr(feature = "user", derive(FromBytes, IntoBytes, Immutable, KnownLayout))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Layout {
     /// Bits of [`feature`].

@@ -7,6 +7,7 @@ use std::{hint::black_box, path::Path};
 
 use anyhow::Result;
 use profiler::{
+    host::clock::own_cpu_ns,
     kernel::event::{self, Event},
     profile::model::Profile,
     recording::{
@@ -116,19 +117,9 @@ pub fn take(collector: &mut Collector, entries: &[Entry<'_>]) {
     }
 }
 
-/// CPU time of this thread in a function (ns).
+/// CPU time of this process, which has one thread, in a function (ns).
 pub fn time(work: impl FnOnce()) -> u64 {
-    let before = cpu_ns();
+    let before = own_cpu_ns();
     work();
-    cpu_ns() - before
-}
-
-fn cpu_ns() -> u64 {
-    let mut now = libc::timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
-    // SAFETY: `now` is valid for writes; this clock exists on every Linux.
-    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut now) };
-    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
+    own_cpu_ns() - before
 }

@@ -1,6 +1,7 @@
 //! The host: which processes run, what they are called, what they may see.
 
 pub mod cgroup;
+pub mod clock;
 pub mod containers;
 pub mod hierarchies;
 pub mod identity;

@@ -5,10 +5,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{collector::YOUNG_NS, monotonic_ns};
+use super::collector::YOUNG_NS;
 use crate::{
     host::{
         self,
+        clock::monotonic_ns,
         process::{Description, describe},
     },
     interpreter::{

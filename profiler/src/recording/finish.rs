@@ -9,7 +9,7 @@ use foldhash::{HashMap, HashMapExt as _};
 
 use super::{Options, collector::Collector, tracked::Tracked};
 use crate::{
-    host::{containers, identity, labels::Labels, process::thread_comm},
+    host::{clock::own_cpu_ns, containers, identity, labels::Labels, process::thread_comm},
     profile::{
         budget::Kept,
         builder::Builder,
@@ -171,17 +171,6 @@ fn recording(about: &About<'_>) -> Recording {
         budget: about.budget,
         profiler_rss_peak_bytes: own_rss_peak_bytes(),
     }
-}
-
-/// CPU time of this process so far.
-pub fn own_cpu_ns() -> u64 {
-    let mut now = libc::timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
-    // SAFETY: `now` is valid for writes; this clock exists on every Linux.
-    unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &raw mut now) };
-    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
 }
 
 /// The most memory that was resident (`VmHWM`, given in KiB).

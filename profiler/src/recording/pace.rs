@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Options, budget::Governor, collector::Collector, finish::own_cpu_ns};
+use super::{Options, budget::Governor, collector::Collector};
 use crate::{
+    host::clock::own_cpu_ns,
     kernel::{self, Clock, Kernel, KernelError},
     profile::budget::Kept,
 };

@@ -8,8 +8,9 @@ use foldhash::{HashMap, HashSet};
 use super::tracked::{SeenThread, Tally};
 use crate::symbols::{ended::Ended, store::Store};
 
-/// Not at once is a registration over: ring buffers are read one after the other, and a sample may come after the news
-/// of its process's end. So often have all of them been read by then.
+/// So often have all ring buffers been read before a registration is over. When the last thread's end is reported, another
+/// may still be on its way out on another CPU, and a sample of it under way there: it is sent after the news, and the
+/// later where a hypervisor holds that CPU.
 const LATER: u8 = 3;
 /// How many are put away at a time: all that lives is looked through for them.
 const LOT: usize = 256;

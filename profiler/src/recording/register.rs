@@ -7,12 +7,11 @@ use profiler_common::process::{FOLLOW_CHILDREN, Process as KernelProcess, STALE}
 use super::{
     collector::Collector,
     discovery::{Look, Scope},
-    monotonic_ns,
     selection::Selection,
     tracked::{Counters, Tracked},
 };
 use crate::{
-    host,
+    host::{self, clock::monotonic_ns},
     interpreter::{Found, Interpreter, version::PythonVersion},
     kernel::{KernelError, registry::Registry},
 };

@@ -74,8 +74,8 @@ impl From<&KernelProcess> for Counters {
     }
 }
 
-/// What happened under one registration. Kept apart from [`Tracked`], since ring buffers are read one
-/// after the other: a child's samples may arrive before the news of its fork.
+/// What happened under one registration. Kept apart from [`Tracked`], since the news has a ring buffer of its own: a
+/// child's samples may be read before the news of its fork.
 #[derive(Debug, Default)]
 pub struct Activity {
     /// Samples that arrived and whose stack is known.

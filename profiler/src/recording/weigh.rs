@@ -159,7 +159,8 @@ impl Scale {
                 }
                 account.settle(runtime, period_ns, &mut weigh);
             }
-            // Their time is with other samples already, which a CPU further on has delivered first.
+            // Their time is with other samples already: of those taken later on another CPU, whose ring buffer was read
+            // first.
             Some(_) => account.open.clear(),
             None => account.settle_by_periods(period_ns, &mut weigh),
         }
@@ -192,8 +193,9 @@ impl Scale {
         Some(more)
     }
 
-    /// Forgets threads that ended a while ago. Not at once: ring buffers are read one after the other, and
-    /// a sample may come after the news of its thread's end.
+    /// Forgets threads that ended a while ago. Not at once: the news of an end is sent when it begins (`do_exit`, Linux
+    /// kernel/exit.c), and until the kernel is done with a thread that is not the last of its process, it may still be
+    /// sampled.
     ///
     /// `left` is called for those with time that is in no weight.
     pub fn tidy(&mut self, left: impl FnMut(ThreadKey, Rest)) {

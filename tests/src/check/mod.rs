@@ -1,5 +1,6 @@
 //! Checks of a profile against what is true of a program.
 
+pub mod filtered;
 pub mod names;
 pub mod paths;
 pub mod reused;

@@ -2,19 +2,22 @@
 //! kept up to date while cgroups and containers come.
 
 mod active;
+mod container_names;
+mod mirror;
 mod near;
 pub mod pattern;
+mod seen;
 mod subject;
 pub mod term;
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{HashMap, HashSet},
     fs::File,
-    io, mem,
+    io,
 };
 
 use profiler_common::{
-    filter::{self, Filter, Key, MAX_MATCHES, Matches, Probe, of, test, verdict},
+    filter::{test, verdict},
     process::{NAMED, NAMES_CHILDREN},
     record::Cgroup,
 };
@@ -22,14 +25,17 @@ use profiler_common::{
 pub use self::near::Unmatched;
 use self::{
     active::{Active, Comparison},
+    container_names::ContainerNames,
+    mirror::Mirror,
     pattern::{CommPattern, ContainerPattern, Senseless, UnitPattern},
+    seen::Seen,
     subject::FromProc,
     term::{Kind, Term},
 };
 use super::discovery::Scope;
 use crate::{
     host::{
-        containers::{Names, short},
+        containers::Names,
         hierarchies::{Hierarchies, Place},
         labels::Labels,
         users,
@@ -37,8 +43,6 @@ use crate::{
     kernel::{KernelError, filter::FilterMaps},
 };
 
-/// How many names of users and processes are kept, to be told where nothing matches.
-const MOST_NAMES: usize = 1000;
 /// The number of version 2 in /proc/PID/cgroup.
 const V2: u32 = 0;
 
@@ -72,31 +76,16 @@ pub struct Selection {
     terms: Vec<Active>,
     hierarchies: Hierarchies,
     /// What the kernel side is to decide by.
-    filter: Filter,
-    matches: HashMap<Key, u32>,
-    /// Of those matches that are cgroups: number of the hierarchy, and path.
-    places: HashMap<Key, (u32, String)>,
+    mirror: Mirror,
     /// By term and what of it was found: the version 1 hierarchy that it was found in first. One is enough, since
     /// runtimes put a container into all of them alike, and each is one look more for the kernel side.
     first_found: HashMap<(usize, String), u32>,
-    /// What the kernel side does not know yet.
-    changed: HashSet<Key>,
-    filter_changed: bool,
-    /// Whether some place had no room.
-    overflowed: bool,
     /// Processes asked for by their ids.
     named: Scope,
     /// Registrations of processes that matched when they were met.
     matching: HashSet<u64>,
-    /// Names of containers by full id.
-    names: HashMap<String, String>,
-    /// How many were known to whoever tells them when it was asked last.
-    names_learnt: usize,
-    /// Containers without a name, of which nobody has been asked yet; and those of which somebody has.
-    nameless: Vec<Labels>,
-    asked: HashSet<String>,
-    users: BTreeSet<u32>,
-    comms: BTreeSet<String>,
+    names: ContainerNames,
+    seen: Seen,
 }
 
 impl Selection {
@@ -115,27 +104,16 @@ impl Selection {
         let mut selection = Self {
             terms: Vec::new(),
             hierarchies: Hierarchies::of_this_process(subsystem)?,
-            filter: Filter::default(),
-            matches: HashMap::new(),
-            places: HashMap::new(),
+            mirror: Mirror::new(),
             first_found: HashMap::new(),
-            changed: HashSet::new(),
-            filter_changed: true,
-            overflowed: false,
             named,
             matching: HashSet::new(),
-            names: HashMap::new(),
-            names_learnt: 0,
-            nameless: Vec::new(),
-            asked: HashSet::new(),
-            users: BTreeSet::new(),
-            comms: BTreeSet::new(),
+            names: ContainerNames::new(&names),
+            seen: Seen::default(),
         };
         if matches!(&selection.named, Scope::These { pids, .. } if !pids.is_empty()) {
-            selection.filter.flags |= test::NAMES_PROCESSES;
+            selection.mirror.test(test::NAMES_PROCESSES);
         }
-        selection.learn(&names);
-        selection.names_learnt = 0;
         for term in terms {
             selection.add(term)?;
         }
@@ -152,7 +130,7 @@ impl Selection {
             (_, false) => (verdict::INCLUDE, test::NEEDS_PLACE),
             (_, true) => (verdict::EXCLUDE, test::EXCLUDES_PLACES),
         };
-        self.filter.flags |= flags;
+        self.mirror.test(flags);
         let comparison = match term.kind {
             Kind::Cgroup => Some(Comparison::Paths(self.paths(&term.text)?)),
             Kind::Container => ContainerPattern::new(&term.text).map(Comparison::Container),
@@ -160,12 +138,11 @@ impl Selection {
             Kind::User => {
                 let user = users::id(&term.text)
                     .ok_or_else(|| Error::NoUser(Unmatched::new(term, users::names())))?;
-                self.set(Key::new(of::USER, user.into()), bit);
+                self.mirror.add_user(user, bit, &self.hierarchies);
                 Some(Comparison::User(user))
             }
             Kind::Comm => {
-                // What it may refuse has been checked.
-                let _ = self.filter.comms.add(term.text.as_bytes(), term.exclude);
+                self.mirror.add_comm(&term.text, term.exclude);
                 CommPattern::new(&term.text).map(Comparison::Comm)
             }
         };
@@ -205,18 +182,7 @@ impl Selection {
     /// None where it may be more than one, or everything.
     #[must_use]
     pub fn only_cgroup(&self) -> Option<(u64, u32, &str)> {
-        let flags = test::NEEDS_PLACE | test::NAMES_PROCESSES | test::LOOKS_AT_V1;
-        if self.filter.flags & flags != test::NEEDS_PLACE || self.overflowed {
-            return None;
-        }
-        let is_included = |key: &Key| {
-            self.matches
-                .get(key)
-                .is_some_and(|bits| bits & verdict::INCLUDE != 0)
-        };
-        let mut included = self.places.iter().filter(|(key, _)| is_included(key));
-        let (key, (number, path)) = included.next()?;
-        (included.next().is_none() && path != "/").then_some((key.id, *number, path))
+        self.mirror.only_cgroup()
     }
 
     /// The directory of [that cgroup](Self::only_cgroup), with its id.
@@ -261,19 +227,12 @@ impl Selection {
 
     /// Takes in names of containers; whether some are new: then it is time to [look](Self::look) again.
     pub fn learn(&mut self, names: &Names) -> bool {
-        let before = self.names.len();
-        if names.len() != self.names_learnt {
-            self.names_learnt = names.len();
-            let names = names.iter();
-            self.names
-                .extend(names.map(|(id, named)| (id.to_owned(), named.name.clone())));
-        }
-        self.names.len() != before
+        self.names.learn(names)
     }
 
     /// Containers that a name may be asked of, and was not yet.
     pub fn nameless(&mut self) -> Vec<Labels> {
-        mem::take(&mut self.nameless)
+        self.names.nameless()
     }
 
     /// Takes in that a cgroup was made.
@@ -294,8 +253,11 @@ impl Selection {
             return;
         };
         for index in 0..self.terms.len() {
-            let Some(what) = self.terms[index].means(number, place, &self.names) else {
-                self.ask_name(index, place);
+            let Some(what) = self.terms[index].means(number, place, &self.names.by_id) else {
+                // It may be the one that a term means.
+                if self.terms[index].term.kind == Kind::Container {
+                    self.names.ask(&place.path);
+                }
                 continue;
             };
             if number != V2 && *self.first_found.entry((index, what)).or_insert(number) != number {
@@ -307,68 +269,8 @@ impl Selection {
             } else {
                 verdict::INCLUDE
             };
-            let probe = Probe {
-                hierarchy,
-                level: place.level,
-            };
-            match self.filter.probe(probe) {
-                Ok(is_new) => self.filter_changed |= is_new,
-                Err(filter::Full) => {
-                    self.overflowed = true;
-                    continue;
-                }
-            }
-            let key = Key::new(hierarchy, place.id);
-            self.set(key, bit);
-            self.places.insert(key, (number, place.path.clone()));
-        }
-    }
-
-    /// Remembers to ask for the name of a container: it may be the one that a term means.
-    fn ask_name(&mut self, index: usize, place: &Place) {
-        if self.terms[index].term.kind == Kind::Container {
-            let labels = Labels::of_cgroup(&place.path);
-            if let Some(id) = &labels.container
-                && !self.names.contains_key(id)
-                && self.asked.insert(id.clone())
-            {
-                self.nameless.push(labels);
-            }
-        }
-    }
-
-    /// Sets what a place or a user stands for.
-    fn set(&mut self, key: Key, bit: u32) {
-        if self.matches.len() as u32 >= MAX_MATCHES && !self.matches.contains_key(&key) {
-            self.tidy();
-            if self.matches.len() as u32 >= MAX_MATCHES {
-                self.overflowed = true;
-                return;
-            }
-        }
-        let bits = self.matches.entry(key).or_default();
-        if *bits & bit == 0 {
-            *bits |= bit;
-            self.changed.insert(key);
-        }
-    }
-
-    /// Forgets cgroups that are gone. The kernel gives no id twice.
-    fn tidy(&mut self) {
-        let hierarchies = &self.hierarchies;
-        let gone: Vec<Key> = self
-            .places
-            .iter()
-            .filter(|(key, (number, path))| {
-                let now = hierarchies.numbered(*number).and_then(|one| one.at(path));
-                now.is_none_or(|now| now.id != key.id)
-            })
-            .map(|(key, _)| *key)
-            .collect();
-        for key in gone {
-            self.places.remove(&key);
-            self.matches.remove(&key);
-            self.changed.insert(key);
+            self.mirror
+                .add_place((number, hierarchy), place, bit, &self.hierarchies);
         }
     }
 
@@ -377,33 +279,13 @@ impl Selection {
     /// # Errors
     /// Where a map cannot be written.
     pub fn hand_over(&mut self, maps: &mut FilterMaps) -> Result<(), KernelError> {
-        if self.changed.is_empty() && !self.filter_changed {
-            return Ok(());
-        }
-        // What is gone first, to make room.
-        let mut changed: Vec<Key> = mem::take(&mut self.changed).into_iter().collect();
-        changed.sort_by_key(|key| self.matches.contains_key(key));
-        for key in changed {
-            let verdict = self.matches.get(&key).copied().unwrap_or(0);
-            let set = maps.set_match(&key, verdict);
-            if verdict != 0 {
-                set?;
-            }
-        }
-        // Then the levels at which to look for them; and then that what was known is no longer so.
-        if mem::take(&mut self.filter_changed) {
-            maps.set(&self.filter)?;
-        }
-        self.filter.state = self.filter.state.wrapping_add(1);
-        maps.set(&self.filter)?;
-        Ok(())
+        self.mirror.hand_over(maps)
     }
 
     /// Adds a process that is wanted wherever it runs.
     pub fn name(&mut self, pid: u32) {
         self.named.add(pid);
-        self.filter.flags |= test::NAMES_PROCESSES;
-        self.filter_changed = true;
+        self.mirror.test(test::NAMES_PROCESSES);
     }
 
     /// The flags of a process that is registered: whether it was asked for by its id.
@@ -424,20 +306,11 @@ impl Selection {
     pub fn matches(&mut self, pid: u32) -> bool {
         let named = self.named.wants(pid);
         let subject = FromProc::read(pid, &self.hierarchies, named);
-        if let Some(user) = subject.user
-            && self.users.len() < MOST_NAMES
-        {
-            self.users.insert(user);
-        }
-        if let Some(comm) = &subject.comm
-            && self.comms.len() < MOST_NAMES
-        {
-            self.comms.insert(comm.clone());
-        }
+        self.seen.note(&subject);
         for one in &mut self.terms {
             one.has_matched |= one.is_of(subject.user, subject.comm.as_deref());
         }
-        filter::passes(&self.filter, &InMemory(&self.matches), &subject)
+        self.mirror.passes(&subject)
     }
 
     /// Takes in that a process was registered: whether it matches now.
@@ -465,17 +338,21 @@ impl Selection {
     /// Whether there were more places than the filter has room for.
     #[must_use]
     pub const fn has_overflowed(&self) -> bool {
-        self.overflowed
+        self.mirror.has_overflowed()
     }
 
     /// The terms that nothing has matched so far, with names that are near.
     #[must_use]
     pub fn unmatched(&self) -> Vec<Unmatched> {
-        let mut unmatched = Vec::new();
-        for one in self.terms.iter().filter(|one| !one.has_matched) {
-            unmatched.push(Unmatched::new(&one.term, self.names(one.term.kind)));
-        }
+        let unmatched = self.terms.iter().filter(|one| !one.has_matched);
         unmatched
+            .map(|one| {
+                let names = self
+                    .seen
+                    .names(one.term.kind, &self.hierarchies, &self.names);
+                Unmatched::new(&one.term, names)
+            })
+            .collect()
     }
 
     /// Everything that is asked for, as typed.
@@ -483,40 +360,5 @@ impl Selection {
     pub fn words(&self) -> String {
         let words: Vec<String> = self.terms.iter().map(|one| one.term.to_string()).collect();
         words.join(" ")
-    }
-
-    /// What there is of a kind.
-    fn names(&self, kind: Kind) -> Vec<String> {
-        match kind {
-            Kind::User => self.users.iter().map(|&user| users::name(user)).collect(),
-            Kind::Comm => self.comms.iter().cloned().collect(),
-            Kind::Cgroup | Kind::Container | Kind::Unit => {
-                let mut names = BTreeSet::new();
-                for hierarchy in self.hierarchies.iter().filter(|one| one.key.is_some()) {
-                    hierarchy.walk(|place| {
-                        let labels = Labels::of_cgroup(&place.path);
-                        names.extend(match kind {
-                            Kind::Container => labels.container.map(|id| {
-                                let name = self.names.get(&id).map(String::as_str);
-                                name.unwrap_or(short(&id)).to_owned()
-                            }),
-                            Kind::Unit => labels.unit,
-                            _ => Some(place.path.clone()),
-                        });
-                        true
-                    });
-                }
-                names.into_iter().collect()
-            }
-        }
-    }
-}
-
-/// The matches as the kernel side has them in a map.
-struct InMemory<'a>(&'a HashMap<Key, u32>);
-
-impl Matches for InMemory<'_> {
-    fn get(&self, key: &Key) -> u32 {
-        self.0.get(key).copied().unwrap_or(0)
     }
 }
