@@ -29,6 +29,7 @@ if frames > 2:
 elif frames == 2:
     work()
 else:
+    # As work does it: one frame leaves no room for a call.
     rounds = 0
     while True:
         total = 0
