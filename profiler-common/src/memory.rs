@@ -91,7 +91,7 @@ impl<const WORDS: usize> Default for Words<WORDS> {
 ///
 /// Reading costs by the call, not by the byte: the frames of 3.11 and newer lie one behind the other in a
 /// thread's data stack, callers below their callees, so that what lies below a frame is likely wanted
-/// next.
+/// next. Older frames, which the allocator places, often do.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Stretch {
@@ -105,7 +105,7 @@ pub struct Stretch {
 }
 
 /// How far below a structure a [`Stretch`] reaches, in bytes.
-const REACH: u64 = 1024;
+pub const REACH: u64 = 1024;
 /// The smallest page of any supported machine: memory on one page is there as a whole or not at all.
 const PAGE: u64 = 4096;
 

@@ -9,7 +9,7 @@ use super::{
     layout::{Layout, feature, instruction},
 };
 use crate::{
-    memory::{Fault, Memory, Stretch, Window, Words},
+    memory::{Fault, Memory, REACH, Stretch, Window, Words},
     record::{StackFrame, UNKNOWN_INSTRUCTION, mark},
 };
 
@@ -58,6 +58,8 @@ pub struct Walk {
     pub interpreter: u64,
     /// Tells this walk from any other that was done with the same memory: see [`MetCode`].
     pub number: u64,
+    /// Address of the frame read last; 0: none yet.
+    pub last: u64,
 }
 
 /// How many `_PyCFrame`s are tried: the newest, and the one before it.
@@ -132,6 +134,7 @@ impl Walk {
             attempts: ATTEMPTS,
             interpreter: owner.interpreter as u64,
             number: owner.number,
+            last: 0,
             depth: 0,
             marks: if frame == 0 { mark::NO_FRAME } else { 0 },
         }
@@ -152,6 +155,7 @@ impl Walk {
             attempts: 0,
             interpreter: 0,
             number: 0,
+            last: 0,
         }
     }
 
@@ -334,9 +338,12 @@ fn visit<M: Memory>(
     frames: &mut Frames,
 ) {
     let frame = walk.next;
-    // Frames lie together from 3.11 on, where they also say who owns them.
+    // Frames lie together from 3.11 on, where they also say who owns them. Before, each is an object on the heap: those
+    // of deep calls were made one after the other, and where two of them lie together, the next likely does too.
     let together = layout.features & feature::OWNER != 0;
-    let Ok(at) = stretch.hold(memory, frame, u32::from(layout.frame_span), together) else {
+    let reach = together || walk.last.wrapping_sub(frame) <= REACH;
+    walk.last = frame;
+    let Ok(at) = stretch.hold(memory, frame, u32::from(layout.frame_span), reach) else {
         walk.stop(mark::UNREADABLE);
         return;
     };

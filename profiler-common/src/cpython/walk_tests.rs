@@ -1,5 +1,7 @@
 //! The walk over images of stacks whose truth is written down here.
 
+use std::cell::Cell;
+
 use proptest::prelude::*;
 
 use super::{
@@ -9,7 +11,7 @@ use super::{
     walk::{self, Frames, LEAF_FRAMES, MetCodes, Owner, ROOT_FRAMES, Start, Walk},
 };
 use crate::{
-    memory::{Stretch, Window},
+    memory::{Fault, Memory, Stretch, Window, Words},
     record::{StackFrame, UNKNOWN_INSTRUCTION, mark},
 };
 
@@ -67,8 +69,8 @@ fn walk_all(image: &Image, layout: &Layout, start: Start, steps: u32) -> (Walk, 
 }
 
 /// Does so with what other walks have met.
-fn walk_with(
-    image: &Image,
+fn walk_with<M: Memory>(
+    image: &M,
     layout: &Layout,
     start: Start,
     steps: u32,
@@ -430,4 +432,69 @@ fn code_is_known_for_one_walk() {
         .map(|index| keys[0][index] != keys[1][index])
         .collect();
     assert_eq!(changed, [false, false, true, false, false, true]);
+}
+
+/// An image that counts how often it is read between two addresses.
+struct Counting {
+    image: Image,
+    range: core::ops::Range<u64>,
+    reads: Cell<u32>,
+}
+
+impl Memory for Counting {
+    fn read<const WORDS: usize>(
+        &self,
+        address: u64,
+        into: &mut Words<WORDS>,
+        bytes: u32,
+    ) -> Result<(), Fault> {
+        if self.range.contains(&address) {
+            self.reads.set(self.reads.get() + 1);
+        }
+        self.image.read(address, into, bytes)
+    }
+
+    fn read_word(&self, address: u64) -> Result<u64, Fault> {
+        self.image.read_word(address)
+    }
+}
+
+/// Walks 40 frames of a version whose frames are objects on the heap, each so many bytes above its caller; how often
+/// their memory was read. What lies between them can be read where `between` is set.
+fn reads_of_frames_on_the_heap(stride: u64, between: bool) -> u32 {
+    const DEPTH: u64 = 40;
+    const BEGIN: u64 = 0x10_0000;
+    let mut layout = layout();
+    layout.features = 0;
+    layout.shim_owners = 0;
+    let mut image = Image::default();
+    let range = BEGIN..BEGIN + DEPTH * stride;
+    if between {
+        image.zero(BEGIN, DEPTH * stride);
+    }
+    let mut newest = 0;
+    for number in 0..DEPTH {
+        let code = code(&mut image, 0);
+        let address = BEGIN + number * stride;
+        frame(&mut image, address, code, newest, 4, 0);
+        newest = address;
+    }
+    let counting = Counting {
+        image,
+        range,
+        reads: Cell::new(0),
+    };
+    let start = on_thread(newest);
+    let (walk, _) = walk_with(&counting, &layout, start, 100, 1, &mut MetCodes::default());
+    assert_eq!((u64::from(walk.depth), walk.marks), (DEPTH, 0));
+    counting.reads.get()
+}
+
+/// Makes sure that frames on the heap are read several at a time where they lie together, and each by itself, nothing
+/// around it, where they do not.
+#[test]
+fn frames_on_the_heap_are_read_together_where_they_lie_together() {
+    // Two whole frames of 448 bytes lie within 1024 below a third.
+    assert!(reads_of_frames_on_the_heap(448, true) <= 20);
+    assert_eq!(reads_of_frames_on_the_heap(0x5000, false), 40);
 }

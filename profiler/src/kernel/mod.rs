@@ -7,11 +7,14 @@ mod error;
 pub mod event;
 pub mod filter;
 mod load;
+mod offsets;
 mod perf;
+mod programs;
 pub mod registry;
+mod rings;
 mod sampling;
 mod statistics;
 
 pub use error::KernelError;
-pub use load::{Kernel, Options, period_ns};
-pub use perf::Clock;
+pub use load::{Kernel, Options};
+pub use perf::{Clock, period_ns};

@@ -1,3 +1,4 @@
+use profiler_common::record::{Final, Lifecycle, kind};
 use zerocopy::{Immutable, IntoBytes};
 
 use super::*;

@@ -1,12 +1,16 @@
 //! A recording from begin to end: wires host, interpreters, kernel side and symbols together.
 
 mod accounts;
+mod begin;
 pub mod budget;
 pub mod collector;
 pub mod command;
+mod conclude;
 pub mod discovery;
+mod ends;
 mod finish;
 mod names;
+mod options;
 mod owed;
 mod pace;
 pub mod past;
@@ -19,14 +23,9 @@ pub mod tracked;
 pub mod wait;
 mod weigh;
 
-use std::{
-    ffi::OsString,
-    io,
-    time::{Duration, Instant, SystemTime},
-};
+use std::time::{Duration, Instant, SystemTime};
 
-use foldhash::HashMap;
-use profiler_common::shared::{DEFAULT_RING_BYTES, event};
+use profiler_common::shared::event;
 
 use self::{
     collector::Collector,
@@ -35,19 +34,17 @@ use self::{
     names::Names,
     pace::Pace,
     select::Binding,
-    selection::{Selection, term::Term},
-    tracked::{Counters, Notice},
+    selection::Selection,
+    tracked::Notice,
     wait::{Lives, Stop},
 };
+pub use self::{
+    conclude::Recorded,
+    options::{Error, Options, Progress},
+};
 use crate::{
-    host::{
-        self,
-        clock::monotonic_ns,
-        containers::{self, Containers},
-        switches::Switches,
-    },
-    kernel::{self, Clock, Kernel, KernelError, registry::Registry},
-    profile::{budget::Budget, model::Profile},
+    host::{self, clock::monotonic_ns, containers::Containers},
+    kernel::{Kernel, KernelError, registry::Registry},
 };
 
 /// How long the ring buffers are left to themselves where something waits for what is in them, and where nothing
@@ -57,93 +54,6 @@ const LOOK: Duration = Duration::from_millis(100);
 const IDLE: Duration = Duration::from_secs(1);
 /// How long processes are looked at before the ring buffers are looked at again, which must not fill.
 const SLICE: Duration = Duration::from_millis(20);
-/// How long the end of a recording waits for names of containers that nobody has told yet.
-const NAMES_PATIENCE: Duration = Duration::from_millis(300);
-
-/// What to record.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Which processes are looked at.
-    pub scope: Scope,
-    /// Which of them are wanted; empty: all.
-    pub terms: Vec<Term>,
-    /// Which are wanted wherever they run, where terms say where.
-    pub named: Scope,
-    /// For how long; None: until told to stop or until all targets have ended.
-    pub duration: Option<Duration>,
-    /// Samples per second and CPU.
-    pub rate_hz: u64,
-    /// What the profiler may spend itself: it samples more slowly where it must. None: what it takes.
-    pub max_overhead: Option<Budget>,
-    /// What the sampling event counts.
-    pub clock: Clock,
-    /// Bytes of each ring buffer.
-    pub ring_bytes: u32,
-    /// Processes under profile at a time; None: as many as the host makes likely.
-    pub max_processes: Option<u32>,
-    /// Whether the kernel is to count what the programs cost.
-    pub count_run_time: bool,
-    /// Whether Python's own names of threads are wanted.
-    pub thread_names: bool,
-    /// The command line as typed.
-    pub command_line: String,
-}
-
-impl Options {
-    /// How it is recorded where nothing else is said.
-    #[must_use]
-    pub fn new(scope: Scope, rate_hz: u64) -> Self {
-        Self {
-            scope,
-            terms: Vec::new(),
-            named: Scope::All,
-            duration: None,
-            rate_hz,
-            clock: Clock::default(),
-            ring_bytes: DEFAULT_RING_BYTES,
-            max_processes: None,
-            count_run_time: false,
-            max_overhead: None,
-            thread_names: false,
-            command_line: String::new(),
-        }
-    }
-}
-
-/// What is known while recording, for a person to see.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Progress {
-    /// Since sampling began.
-    pub elapsed: Duration,
-    /// Samples that arrived.
-    pub samples: u64,
-    /// Processes under profile so far.
-    pub processes: usize,
-    /// Samples lost so far.
-    pub lost: u64,
-}
-
-/// Why a recording could not begin or go on.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The kernel side.
-    #[error(transparent)]
-    Kernel(#[from] KernelError),
-    /// There is a budget, and no telling what the programs spend of it.
-    #[error("--max-overhead: the kernel does not tell what eBPF programs cost")]
-    Uncounted,
-    /// What is wanted cannot be.
-    #[error(transparent)]
-    Selection(#[from] selection::Error),
-    /// The command could not be launched.
-    #[error("cannot run {program}: {error}")]
-    Launch {
-        /// What was to be run.
-        program: String,
-        /// What the system says.
-        error: io::Error,
-    },
-}
 
 /// A recording under way.
 pub struct Recording {
@@ -172,113 +82,7 @@ pub struct Recording {
     pace: Option<Pace>,
 }
 
-/// What a recording amounts to.
-pub struct Recorded {
-    /// The profile.
-    pub profile: Profile,
-    /// The command that was launched, still to be waited for.
-    pub launched: Option<Launched>,
-    /// What was wanted, where that was not everything.
-    pub selection: Option<Selection>,
-}
-
 impl Recording {
-    /// Loads the kernel side, begins to sample, and launches the command, if there is one: after the kernel
-    /// side, so that nothing of it is missed.
-    ///
-    /// # Errors
-    /// Where the kernel refuses, or the command cannot be launched.
-    pub fn begin(mut options: Options, command: &[OsString]) -> Result<Self, Error> {
-        let is_filtered = !options.terms.is_empty();
-        let switches = is_filtered.then(Switches::now).flatten();
-        let mut selection = select::selection(&options)?;
-        let mut kernel = Kernel::load(kernel::Options {
-            clock: options.clock,
-            rate_hz: options.rate_hz,
-            ring_bytes: options.ring_bytes,
-            max_processes: options.max_processes,
-            every_exec: !matches!(
-                options.scope,
-                Scope::These {
-                    children: false,
-                    ..
-                }
-            ) || !command.is_empty(),
-            count_run_time: options.count_run_time || options.max_overhead.is_some(),
-            paced: options.max_overhead.is_some(),
-            filtered: selection.is_some(),
-        })?;
-        if options.max_overhead.is_some() && kernel.run_time().is_none() {
-            return Err(Error::Uncounted);
-        }
-        let pace = Pace::new(&options, kernel.cpus());
-        if let Some(selection) = &mut selection {
-            select::begin(selection, &mut kernel)?;
-        }
-        let mut discovery = Discovery::new(options.scope.clone());
-        let full = register::full(kernel.registry().capacity());
-        let mut collector = Collector::new(kernel::period_ns(options.rate_hz), full);
-        // While the verifier is at work, processes are looked at, the busiest first.
-        let mut outcome = Ok(());
-        let (mut binding, cgroup) = match &selection {
-            // A command is wanted wherever it runs.
-            Some(selection) if command.is_empty() => {
-                let firings = (options.rate_hz, kernel.cpus());
-                select::binding(selection, firings, switches.as_ref())
-            }
-            _ => (Binding::Everywhere, None),
-        };
-        let asked_ns = kernel::period_ns(options.rate_hz);
-        let period_ns = pace.as_ref().map_or(asked_ns, Pace::period_ns);
-        let refusal = kernel.sample(period_ns, cgroup.as_ref(), |registry| {
-            let sight = (&options.scope, selection.as_mut());
-            outcome = look(registry, &mut discovery, &mut collector, sight);
-            outcome.is_ok() && discovery.is_behind()
-        })?;
-        if let Some(error) = refusal {
-            binding = Binding::Refused(error);
-        }
-        outcome?;
-        let (started, sampling_since) = (SystemTime::now(), Instant::now());
-        collector.begin_again();
-        let mut launched = None;
-        if !command.is_empty() {
-            let running = Launched::launch(command).map_err(|error| Error::Launch {
-                program: command[0].to_string_lossy().into_owned(),
-                error,
-            })?;
-            options.scope.add(running.pid());
-            discovery.add(running.pid());
-            if let Some(selection) = &mut selection {
-                selection.name(running.pid());
-                selection.hand_over(kernel.filter())?;
-            }
-            launched = Some(running);
-        }
-        Ok(Self {
-            discovery,
-            collector,
-            launched,
-            started,
-            sampling_since,
-            names: Names::default(),
-            selection,
-            news_lost: 0,
-            containers: Containers::new(containers::endpoints()),
-            containers_met_of: 0,
-            lives: match &options.scope {
-                Scope::All => Lives::default(),
-                Scope::These { pids, .. } => Lives::of(pids),
-            },
-            stream: None,
-            has_newcomers: true,
-            binding,
-            pace,
-            kernel,
-            options,
-        })
-    }
-
     /// Looks for Python among the processes that run, so that sampling has its targets.
     ///
     /// # Errors
@@ -485,80 +289,6 @@ impl Recording {
             self.names.ask(&mut self.collector);
         }
         Ok(())
-    }
-
-    /// Stops sampling and puts the profile together.
-    ///
-    /// # Errors
-    /// Where the programs cannot be stopped.
-    pub fn finish(mut self) -> Result<Recorded, KernelError> {
-        self.keep_pace()?;
-        let run_time = self.kernel.run_time();
-        self.kernel.stop()?;
-        let mut runtimes = HashMap::default();
-        let collector = &mut self.collector;
-        for process in &mut collector.processes {
-            let activity = collector.activity.get(&process.generation);
-            if process.refused.is_some()
-                || activity.is_some_and(|activity| activity.ended.is_some())
-            {
-                continue;
-            }
-            let threads = host::process::cpu_by_thread(process.pid);
-            if !threads.is_empty() {
-                process.cpu_end = Some(threads.iter().map(|&(_, ns)| ns).sum());
-            }
-            runtimes.extend(
-                threads
-                    .into_iter()
-                    .map(|(tid, ns)| ((process.generation, tid), ns)),
-            );
-        }
-        // The programs take a while to go on a busy machine: what CPU times are of is up to here.
-        let duration = self.sampling_since.elapsed();
-        self.drain()?;
-        self.meet_containers();
-        let in_kernel: HashMap<u64, Counters> = self
-            .kernel
-            .registry()
-            .processes()
-            .iter()
-            .map(|(_, process)| (process.generation, Counters::from(process)))
-            .collect();
-        let scale = &self.collector.scale;
-        let missed = scale.missed(&runtimes, self.collector.period_ns);
-        for thread in scale.threads().into_iter().chain(missed) {
-            let left_out = in_kernel
-                .get(&thread.0)
-                .map_or(0, |counters| counters.left_out);
-            self.collector
-                .settle(thread, runtimes.get(&thread).copied(), left_out);
-        }
-        self.collector.close();
-        if self.options.thread_names {
-            Names::ask_all(&mut self.collector);
-        }
-        for process in &mut self.collector.processes {
-            process.counters = in_kernel.get(&process.generation).copied();
-        }
-        self.collector.make_up(|_| true);
-        if let Some(selection) = &mut self.selection {
-            select::leave_out(&mut self.collector, selection);
-        }
-        let about = finish::About {
-            options: &self.options,
-            started: self.started,
-            duration,
-            cpus: self.kernel.cpus(),
-            bpf: run_time.map(|run_time| run_time.time),
-            budget: self.pace.as_ref().map(Pace::kept),
-            containers: self.containers.finish(NAMES_PATIENCE),
-        };
-        Ok(Recorded {
-            profile: finish::profile(&self.collector, &about),
-            launched: self.launched,
-            selection: self.selection,
-        })
     }
 }
 

@@ -9,7 +9,10 @@ use profiler_common::shared::event;
 use super::{
     Error, Options, Recording,
     collector::Collector,
-    selection::{Selection, term::Kind},
+    selection::{
+        Selection,
+        term::{Kind, Term},
+    },
 };
 use crate::{
     host::{
@@ -35,7 +38,7 @@ pub fn selection(options: &Options) -> Result<Option<Selection>, Error> {
         return Ok(None);
     }
     let subsystems = kernel::filter::subsystems().map_err(KernelError::Btf)?;
-    let asks_names = |term: &super::Term| term.kind == Kind::Container;
+    let asks_names = |term: &Term| term.kind == Kind::Container;
     let names = if options.terms.iter().any(asks_names) {
         Names::ask(&containers::endpoints(), PATIENCE)
     } else {
