@@ -55,7 +55,9 @@ fn write_functions(
     if total == 0 {
         return writeln!(out, "{NO_SAMPLES}\n");
     }
-    let hot = hottest(profile, options);
+    // What only calls others is in the picture; here it would be a row of noughts.
+    let mut hot = hottest(profile, options);
+    hot.retain(|hot| hot.own_ns > 0);
     let mut rows = vec![[
         "own".into(),
         String::new(),
@@ -63,9 +65,7 @@ fn write_functions(
         String::new(),
         "function".into(),
     ]];
-    // What only calls others is in the picture; here it would be a row of noughts.
-    let own = hot.iter().filter(|hot| hot.own_ns > 0);
-    rows.extend(own.take(ROWS).map(|hot| {
+    rows.extend(hot.iter().take(ROWS).map(|hot| {
         [
             time(hot.own_ns),
             percent(hot.own_ns, total),
@@ -353,6 +353,21 @@ Wrote my profile.svg
         let names: Vec<_> = (0..15).map(|i| format!("f{i}")).collect();
         let text = summary(&hostile(&names), None, 80);
         assert_eq!(text.matches("  and 5 more\n").count(), 2, "{text}");
+    }
+
+    /// Makes sure that functions which only call others are neither shown nor counted.
+    #[test]
+    fn callers_are_no_rows() {
+        let names: Vec<_> = (0..15).map(|i| format!("f{i}")).collect();
+        let mut profile = hostile(&names);
+        let leaf = profile.stacks[0].frames[0];
+        for stack in &mut profile.stacks {
+            stack.frames.push(leaf);
+        }
+        let text = summary(&profile, None, 80);
+        let functions = text.split("\n\n").next().unwrap();
+        assert_eq!(functions.lines().count(), 3, "{functions}");
+        assert!(functions.ends_with("100.0 %  f0 (f0:1)"), "{functions}");
     }
 
     fn check(names: &[String]) {
