@@ -54,6 +54,21 @@ pub mod stage {
         ["find", "walk", "publish", "capture", "pieces", "finish"];
 }
 
+/// The parts of a sample's way through the sampling program, in their order, behind each of which it can be made to
+/// stop: the difference between the times that two of them take is what lies between.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Its process is found, its record begun.
+    Process = 1,
+    /// The thread's Python state is found again, and its newest frame.
+    Thread = 2,
+    /// The frames are walked.
+    Walk = 3,
+    /// The stack is looked up among those that were sent.
+    Stack = 4,
+}
+
 /// What is told of the period of the events where user space may change it: indices.
 pub mod pace {
     /// How often user space has begun another period.

@@ -10,10 +10,10 @@ use profiler_common::{
     },
     outcome::Outcome,
     process::Process,
-    shared::event,
+    shared::{Part, event},
 };
 
-use crate::{maps, output, scratch::Scratch, walk::FRAMES_PER_CALL};
+use crate::{config, maps, output, scratch::Scratch, walk::FRAMES_PER_CALL};
 
 /// How many tail calls a chain may have made and still go on to search, to walk, or to capture. The kernel
 /// allows 32 (`MAX_TAIL_CALL_CNT`, Linux include/linux/bpf.h; 33 from 5.16 on): what is left is for the
@@ -29,6 +29,12 @@ const _: () =
     assert!((WALK_UNTIL - FIND_UNTIL) * FRAMES_PER_CALL >= LEAF_FRAMES as u32 + ROOT_FRAMES as u32);
 // `capture`, `pieces` once more, and `finish` still follow.
 const _: () = assert!(CAPTURE_UNTIL + 3 < 32);
+
+/// Whether the sample is to stop behind this part of its way. What stops so is counted nowhere.
+#[inline(always)]
+pub fn stops_after(part: Part) -> bool {
+    config::STOP_AFTER.load() == part as u32
+}
 
 /// The process of the current thread, if it is under profile.
 #[inline(always)]

@@ -32,6 +32,11 @@ pub static WAKEUP_BYTES: Global<u64> = Global::new(0);
 #[unsafe(no_mangle)]
 pub static REPORT_EVERY_EXEC: Global<u32> = Global::new(0);
 
+/// The `profiler_common::shared::Part` behind which a sample of the steady state stops, for measurements; 0: none. The
+/// verifier knows the value and drops the comparisons.
+#[unsafe(no_mangle)]
+pub static STOP_AFTER: Global<u32> = Global::new(0);
+
 /// Offset of the thread pointer in `task_struct` (x86-64: `thread.fsbase`), from the kernel's BTF.
 #[unsafe(no_mangle)]
 pub static TASK_THREAD_POINTER: Global<u32> = Global::new(0);

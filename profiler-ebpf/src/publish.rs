@@ -8,11 +8,11 @@ use profiler_common::{
     outcome::Outcome,
     process::Process,
     record::{Stack, StackFrame, kind, mark},
-    shared::{CODE_SLOTS, STACK_SLOTS, stage},
+    shared::{CODE_SLOTS, Part, STACK_SLOTS, stage},
 };
 
 use crate::{
-    chain::{end, end_in, go_on, scratch},
+    chain::{end, end_in, go_on, scratch, stops_after},
     maps,
     output::{self, Wake},
     scratch::{MISSING_SLOTS, Scratch},
@@ -26,7 +26,13 @@ const _: () = assert!(((LEAF_FRAMES + ROOT_FRAMES) as u32).is_multiple_of(FRAMES
 /// Sends the sample if its stack is known; else goes on to what must be sent before.
 #[inline(always)]
 pub fn publish_here(ctx: &PerfEventContext, scratch: &mut Scratch, process: *mut Process) {
+    if stops_after(Part::Walk) {
+        return;
+    }
     if names_known_stack(scratch) {
+        if stops_after(Part::Stack) {
+            return;
+        }
         end_in(process, send_sample(scratch));
     } else {
         go_on(ctx, scratch, stage::PUBLISH);

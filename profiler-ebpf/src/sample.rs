@@ -18,11 +18,11 @@ use profiler_common::{
     outcome::Outcome,
     process::{Process, STALE},
     record::{self, kind, mark},
-    shared::{self, event},
+    shared::{self, Part, event},
 };
 
 use crate::{
-    chain::{end_in, increment},
+    chain::{end_in, increment, stops_after},
     config,
     filter::{self, Sight},
     kernel_memory::read_or_zero,
@@ -216,7 +216,13 @@ pub fn sample(ctx: PerfEventContext) -> u32 {
     scratch.thread_pointer = read_or_zero(task, config::TASK_THREAD_POINTER.load());
     scratch.sample.runtime = read_or_zero(task, config::TASK_RUNTIME.load());
 
+    if stops_after(Part::Process) {
+        return 0;
+    }
     if known_thread(scratch, layout, process) {
+        if stops_after(Part::Thread) {
+            return 0;
+        }
         walk_here(&ctx, process);
     } else {
         search(&ctx, scratch, layout);

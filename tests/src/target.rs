@@ -86,6 +86,7 @@ impl Target {
     pub fn of(command: &mut Command, name: &str) -> Result<Self> {
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         end_with_parent(command);
+        keep_small_pages(command);
         let mut child = command
             .spawn()
             .with_context(|| format!("cannot start {name}"))?;
@@ -226,6 +227,20 @@ fn end_with_parent(command: &mut Command) {
     unsafe {
         command.pre_exec(|| {
             libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+            Ok(())
+        });
+    }
+}
+
+/// Has the kernel leave the program's memory in small pages. Where huge ones are made of them, all of a region is away
+/// while that lasts (`collapse_huge_page`, Linux mm/khugepaged.c): a thread that waits for it, or runs beside it, may
+/// have its frames there, and its sample says that they cannot be read.
+fn keep_small_pages(command: &mut Command) {
+    // SAFETY: as in `end_with_parent`.
+    unsafe {
+        command.pre_exec(|| {
+            // A kernel without huge pages refuses, and needs nothing.
+            libc::prctl(libc::PR_SET_THP_DISABLE, 1, 0, 0, 0);
             Ok(())
         });
     }

@@ -1,8 +1,9 @@
 //! Streams of records: recorded from the ring buffers, made up, weighed, and taken in again by the same code that takes
-//! in a recording. `cargo xtask counts` and `cargo xtask bench` measure by it; each command prints JSON.
+//! in a recording; and what samples cost the kernel. `cargo xtask counts` and `cargo xtask bench` measure by it; each command prints JSON.
 
 mod allocations;
 mod copies;
+mod cost;
 mod record;
 mod replay;
 mod synthetic;
@@ -28,6 +29,8 @@ enum Command {
         /// Where to
         file: PathBuf,
     },
+    /// Measure what samples cost the kernel
+    Cost(cost::Cost),
     /// Count records and bytes
     Weigh {
         /// A stream
@@ -47,6 +50,7 @@ fn main() -> Result<()> {
     let said = match Cli::parse().command {
         Command::Record(record) => record.run()?,
         Command::Synthetic { file } => synthetic::write(&file)?,
+        Command::Cost(cost) => cost.run()?,
         Command::Weigh { file } => weigh::weigh(&file)?,
         Command::Replay { file, copies: None } => replay::replay(&file)?,
         Command::Replay {

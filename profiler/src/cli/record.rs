@@ -215,6 +215,7 @@ fn options(config: &Config, words: &[OsString]) -> recording::Options {
         max_processes: config.max_processes,
         count_run_time: config.stats.is_some(),
         thread_names: config.show.shows_threads() || config.format == output::Format::Pprof,
+        stop_after: None,
         command_line: words.join(" ".as_ref()).to_string_lossy().into_owned(),
     }
 }

@@ -10,7 +10,10 @@ use aya::{
     EbpfLoader, VerifierLogLevel,
     maps::{Array, HashMap, MapData, PerCpuArray},
 };
-use profiler_common::{filter::MAX_MATCHES, shared};
+use profiler_common::{
+    filter::MAX_MATCHES,
+    shared::{self, Part},
+};
 
 use super::{
     Clock,
@@ -48,6 +51,8 @@ pub struct Options {
     pub paced: bool,
     /// Whether there is a filter: see [`Kernel::filter`].
     pub filtered: bool,
+    /// How far samples go; None: all the way.
+    pub stop_after: Option<Part>,
 }
 
 /// The programs, loaded, and their maps.
@@ -94,12 +99,14 @@ impl Kernel {
             u32::from(options.every_exec),
         );
         let paced = u32::from(options.paced);
+        let stop_after = options.stop_after.map_or(0, |part| part as u32);
         let thread_mask = capacity.thread_slots - 1;
         let (ring_mask, wakeup) = (sizes.mask(), sizes.wakeup_bytes());
         loader
             .override_global("PERIOD_NS", &period, true)
             .override_global("WEIGH_BY_CLOCK", &by_clock, true)
             .override_global("PACED", &paced, true)
+            .override_global("STOP_AFTER", &stop_after, true)
             .override_global("RING_MASK", &ring_mask, true)
             .override_global("THREAD_MASK", &thread_mask, true)
             .override_global("WAKEUP_BYTES", &wakeup, true)

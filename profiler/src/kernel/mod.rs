@@ -18,3 +18,4 @@ mod statistics;
 pub use error::KernelError;
 pub use load::{Kernel, Options};
 pub use perf::{Clock, period_ns};
+pub use statistics::RunTime;

@@ -50,6 +50,7 @@ impl Recording {
             count_run_time: options.count_run_time || options.max_overhead.is_some(),
             paced: options.max_overhead.is_some(),
             filtered: selection.is_some(),
+            stop_after: options.stop_after,
         })?;
         if options.max_overhead.is_some() && kernel.run_time().is_none() {
             return Err(Error::Uncounted);

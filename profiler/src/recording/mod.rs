@@ -44,7 +44,7 @@ pub use self::{
 };
 use crate::{
     host::{self, clock::monotonic_ns, containers::Containers},
-    kernel::{Kernel, KernelError, registry::Registry},
+    kernel::{Kernel, KernelError, RunTime, registry::Registry},
 };
 
 /// How long the ring buffers are left to themselves where something waits for what is in them, and where nothing
@@ -126,6 +126,14 @@ impl Recording {
     /// Keeps the records from now on; returns the stream that was kept until now.
     pub fn keep_stream(&mut self, stream: Option<stream::Writer>) -> Option<stream::Writer> {
         std::mem::replace(&mut self.stream, stream)
+    }
+
+    /// What the programs have cost, where the kernel counts it, and how many samples they have begun.
+    #[must_use]
+    pub fn cost(&self) -> Option<(RunTime, u64)> {
+        let processes = self.kernel.registry().processes();
+        let taken = processes.iter().map(|(_, process)| process.taken).sum();
+        Some((self.kernel.run_time()?, taken))
     }
 
     /// How many instructions the verifier followed, by program.

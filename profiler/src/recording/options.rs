@@ -2,7 +2,7 @@
 
 use std::{io, time::Duration};
 
-use profiler_common::shared::DEFAULT_RING_BYTES;
+use profiler_common::shared::{DEFAULT_RING_BYTES, Part};
 
 use super::{
     discovery::Scope,
@@ -38,6 +38,9 @@ pub struct Options {
     pub count_run_time: bool,
     /// Whether Python's own names of threads are wanted.
     pub thread_names: bool,
+    /// How far samples go, for measurements: those of the steady state that stop on the way are no part of the
+    /// profile, nor of its ledger. None: all the way.
+    pub stop_after: Option<Part>,
     /// The command line as typed.
     pub command_line: String,
 }
@@ -58,6 +61,7 @@ impl Options {
             count_run_time: false,
             max_overhead: None,
             thread_names: false,
+            stop_after: None,
             command_line: String::new(),
         }
     }

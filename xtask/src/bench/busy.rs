@@ -10,7 +10,7 @@ use super::{
     interpreter::{Interpreter, USUAL},
     profiler::{ALL, Profiler, Target},
     table::{markdown, median},
-    target::{Busy, FRAMES},
+    target::{Busy, FRAMES, Functions},
     usage::Usage,
 };
 
@@ -90,7 +90,7 @@ fn window(
     rate: u32,
 ) -> Result<Window> {
     let directory = tempfile::tempdir()?;
-    let target = Busy::start_with(interpreter, FRAMES, directory.path())?;
+    let target = Busy::start_with(interpreter, FRAMES, Functions::One, directory.path())?;
     let before = throughput(&target, setting.seconds)?;
     let whole = setting.seconds + SETTLE + 1;
     let run = profiler.start(

@@ -8,6 +8,7 @@ mod idle;
 pub mod interpreter;
 mod many;
 mod mojo;
+mod parts;
 mod profiler;
 mod quiet;
 mod sample;

@@ -9,9 +9,10 @@ use serde_json::Value;
 use super::{
     Setting,
     interpreter::{Interpreter, USUAL},
+    parts,
     profiler::{Profiler, Target},
     table::{markdown, median},
-    target::{Busy, FRAMES, Sleeper},
+    target::{Busy, FRAMES, Functions, Sleeper},
     usage::Usage,
 };
 use crate::{callgrind, streams::Streams};
@@ -69,32 +70,35 @@ pub fn measure(setting: &Setting) -> Result<String> {
     for interpreter in INTERPRETERS {
         let mut times = Vec::new();
         for frames in DEPTHS {
-            let directory = tempfile::tempdir()?;
-            let busy = Busy::start_with(interpreter, frames, directory.path())?;
-            let what = format!("{} at {frames} frames", interpreter.name());
-            let costs = costs(setting, &what, Target::Process(busy.pid()))?;
-            let time = median(costs.iter().map(|cost| cost.sample_us(nothing)).collect());
-            times.push(time);
+            let costs = costs_of(setting, interpreter, frames, Functions::One)?;
+            times.push(median_us(&costs, nothing));
             if (interpreter, frames) == (USUAL, FRAMES) {
                 usual = Some(costs);
             }
         }
+        let distinct = costs_of(setting, interpreter, FRAMES, Functions::Each)?;
         let frames = f64::from(DEPTHS[4] - DEPTHS[1]);
         let mut row = vec![interpreter.name()];
         row.extend(times.iter().map(|time| format!("{time:.2}")));
         row.push(format!("{:.1}", (times[4] - times[1]) * 1e3 / frames));
+        row.push(format!("{:.2}", median_us(&distinct, nothing)));
         rows.push(row);
     }
     let depths = DEPTHS.map(|frames| format!("{frames} frames, us"));
     let mut header = vec![""];
     header.extend(depths.iter().map(String::as_str));
-    header.push("a frame more, ns");
+    let distinct = format!("{FRAMES} distinct functions, us");
+    header.extend(["a frame more, ns", &distinct]);
+    let streams = Streams::build()?;
     let usual = usual.context("the usual interpreter is not among these")?;
     Ok(format!(
         "BPF time at {RATE_HZ} Hz, without firings that find nothing to sample. Such a firing takes {nothing:.0} ns, one \
-         that a filter leaves out {left_out:.0} ns.\n\n{}\n{}",
+         that a filter leaves out {left_out:.0} ns.\n\n{}\n\
+         Of this, at {FRAMES} frames, of one function that calls itself and of distinct ones, in ns, each part being the \
+         difference between samples that stop before it and behind it:\n\n{}\n{}",
         markdown(&header, &rows),
-        user_space(setting, &usual)?
+        parts::measure(setting, &streams, &INTERPRETERS, RATE_HZ, nothing)?,
+        user_space(setting, &streams, &usual)?
     ))
 }
 
@@ -108,6 +112,23 @@ fn left_out_ns(setting: &Setting, beside: u32, nothing: f64) -> Result<f64> {
     let firings = f64::from(RATE_HZ) * setting.seconds as f64;
     let of = |cost: &Cost| (cost.bpf_ns - (cost.firings - firings) * nothing) / firings;
     Ok(median(costs.iter().map(of).collect()))
+}
+
+fn costs_of(
+    setting: &Setting,
+    interpreter: Interpreter,
+    frames: u32,
+    functions: Functions,
+) -> Result<Vec<Cost>> {
+    let directory = tempfile::tempdir()?;
+    let busy = Busy::start_with(interpreter, frames, functions, directory.path())?;
+    let what = format!("{} at {frames} frames", interpreter.name());
+    costs(setting, &what, Target::Process(busy.pid()))
+}
+
+/// What a sample costs (us); `nothing` as in [`Cost::sample_us`].
+fn median_us(costs: &[Cost], nothing: f64) -> f64 {
+    median(costs.iter().map(|cost| cost.sample_us(nothing)).collect())
 }
 
 fn costs(setting: &Setting, what: &str, target: Target<'_>) -> Result<Vec<Cost>> {
@@ -137,9 +158,8 @@ fn cost(setting: &Setting, target: Target<'_>) -> Result<Cost> {
 }
 
 /// What user space does with a sample; `live` is what it took while sampling.
-fn user_space(setting: &Setting, live: &[Cost]) -> Result<String> {
+fn user_space(setting: &Setting, streams: &Streams, live: &[Cost]) -> Result<String> {
     eprintln!("bench: a sample: user space");
-    let streams = Streams::build()?;
     let directory = tempfile::tempdir()?;
     let file = directory.path().join("stream");
     let file = file.to_str().context("a path that is not UTF-8")?;
@@ -148,7 +168,7 @@ fn user_space(setting: &Setting, live: &[Cost]) -> Result<String> {
     for _ in 0..setting.runs {
         replays.push(streams.run(["replay", file])?);
     }
-    let (profile, said) = callgrind::Profile::of(&streams, &["replay", file], None)?;
+    let (profile, said) = callgrind::Profile::of(streams, &["replay", file], None)?;
     let samples = said["samples"].as_f64().context("no samples")?;
     let time = |part: &str| {
         let of = |said: &Value| said["ns"][part].as_f64().unwrap_or(f64::NAN) / samples;
@@ -180,7 +200,7 @@ fn user_space(setting: &Setting, live: &[Cost]) -> Result<String> {
         row("all in, live", all, None),
     ];
     let (within, _) =
-        callgrind::Profile::of(&streams, &["replay", file], Some("replay::take_steady"))?;
+        callgrind::Profile::of(streams, &["replay", file], Some("replay::take_steady"))?;
     let costliest: Vec<Vec<String>> = within
         .costliest(COSTLIEST)
         .into_iter()
@@ -197,7 +217,7 @@ fn user_space(setting: &Setting, live: &[Cost]) -> Result<String> {
         said["allocations"],
         markdown(&["", "ns", "instructions"], &rows),
         markdown(&["", "instructions"], &costliest),
-        ring_buffers(&streams, file)?
+        ring_buffers(streams, file)?
     ))
 }
 

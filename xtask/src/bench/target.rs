@@ -31,6 +31,15 @@ pub fn python(name: &str) -> Result<Command> {
 /// How deep a busy thread is, in frames, unless said otherwise.
 pub const FRAMES: u32 = 30;
 
+/// Whose frames a busy thread's are.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Functions {
+    /// Of one function that calls itself.
+    One,
+    /// Each of a function of its own.
+    Each,
+}
+
 /// One busy thread, which counts its rounds.
 pub struct Busy {
     child: Child,
@@ -47,23 +56,34 @@ impl Busy {
 
     /// Starts it.
     pub fn spawn(directory: &Path) -> Result<Self> {
-        Self::spawn_with(USUAL, FRAMES, directory)
+        Self::spawn_with(USUAL, FRAMES, Functions::One, directory)
     }
 
     /// Starts one of so many frames on an interpreter, and waits until it counts.
-    pub fn start_with(interpreter: Interpreter, frames: u32, directory: &Path) -> Result<Self> {
-        let busy = Self::spawn_with(interpreter, frames, directory)?;
+    pub fn start_with(
+        interpreter: Interpreter,
+        frames: u32,
+        functions: Functions,
+        directory: &Path,
+    ) -> Result<Self> {
+        let busy = Self::spawn_with(interpreter, frames, functions, directory)?;
         busy.until_it_counts()?;
         Ok(busy)
     }
 
-    fn spawn_with(interpreter: Interpreter, frames: u32, directory: &Path) -> Result<Self> {
+    fn spawn_with(
+        interpreter: Interpreter,
+        frames: u32,
+        functions: Functions,
+        directory: &Path,
+    ) -> Result<Self> {
         let counter = directory.join("counter");
         fs::write(&counter, [0; 8])?;
         let mut command = interpreter.command()?;
         // The program and its counter are given by descriptor: the interpreter may be in another root.
         command
             .args(["-", &frames.to_string()])
+            .args((functions == Functions::Each).then_some("distinct"))
             .stdin(File::open(program("deep.py"))?)
             .stdout(File::options().write(true).open(&counter)?);
         let child = shell::dies_with_us(&mut command).spawn();
