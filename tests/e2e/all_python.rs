@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use end_to_end::{
     check::Failures, environment::Turn, interpreters, profiler::Profiler, stats::Stats,
     target::Target,
@@ -12,14 +12,11 @@ const RATE_HZ: u32 = 499;
 
 /// A busy program on every interpreter.
 fn busy() -> Result<Vec<Target>> {
-    let mut targets = interpreters::required()?
+    let targets = interpreters::required()?
         .iter()
         .map(|interpreter| Target::spawn(interpreter, "busy.py", ["20"]))
         .collect::<Result<Vec<_>>>()?;
-    for target in &mut targets {
-        target.facts = target.said("ready")?;
-    }
-    Ok(targets)
+    targets.into_iter().map(Target::ready).collect()
 }
 
 /// Whether the ledger has a process as a profiled one of the right version, with samples.
@@ -45,11 +42,7 @@ fn all_interpreters_at_once() -> Result<()> {
         return Ok(());
     };
     let targets = busy()?;
-    let one = interpreters::required()?
-        .into_iter()
-        .next()
-        .context("no interpreter")?;
-    let idle = Target::start(&one, "idle.py", [] as [&str; 0])?;
+    let idle = Target::start(&interpreters::first()?, "idle.py", [] as [&str; 0])?;
     let run = Profiler::of_all(RATE_HZ, "5s").run()?.succeeded()?;
     let profile = run.collapsed()?;
     let mut failures = Failures::new();
@@ -113,8 +106,7 @@ fn processes_start_and_end() -> Result<()> {
         .map(|interpreter| Target::start(interpreter, "busy.py", ["20"]))
         .collect::<Result<Vec<_>>>()?;
     std::thread::sleep(std::time::Duration::from_secs(3));
-    running.signal(libc::SIGINT)?;
-    let run = running.wait()?.succeeded()?;
+    let run = running.interrupted()?;
     let stats = run.stats()?;
     let mut failures = Failures::new();
     for target in &later {

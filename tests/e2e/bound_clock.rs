@@ -71,7 +71,6 @@ fn a_cgroup_that_is_made_anew() -> Result<()> {
     let second = Cgroup::new(&root, path)?;
     let after = busy_in(&second)?;
     thread::sleep(Duration::from_millis(500));
-    running.signal(libc::SIGINT)?;
-    let run = running.wait()?.succeeded()?;
+    let run = running.interrupted()?;
     holds_only(&run, &[pid, after.pid()])
 }

@@ -107,9 +107,8 @@ fn compiled(interpreter: &Interpreter) -> Result<()> {
     for program in ["alternating.py", "line_sites.py"] {
         let mut command = command(interpreter, program)?;
         command.env("PYTHON_JIT", "1");
-        let mut target = Target::of(&mut command, &format!("{program} on {}", interpreter.name))?;
-        target.facts = target.said("ready")?;
-        targets.push(target);
+        let target = Target::of(&mut command, &format!("{program} on {}", interpreter.name))?;
+        targets.push(target.ready()?);
     }
     let run = Profiler::of(&targets, together::RATE_HZ, together::DURATION)
         .run()?

@@ -18,13 +18,6 @@ const NOBODY: u32 = 65534;
 /// CPU seconds of each child, and how many there are.
 const CHILD: [&str; 2] = ["0.5", "6"];
 
-fn first() -> Result<Interpreter> {
-    interpreters::required()?
-        .into_iter()
-        .next()
-        .context("no interpreter")
-}
-
 fn launch(interpreter: &Interpreter, code: &str) -> Profiler {
     let mut command = interpreter.command();
     command.args(["-c", code]);
@@ -45,7 +38,7 @@ fn exit_status_is_passed_on() -> Result<()> {
         // As shells have it: 128 and the signal.
         ("import os; os.kill(os.getpid(), 9)", 137),
     ] {
-        let run = launch(&first()?, code).run()?;
+        let run = launch(&interpreters::first()?, code).run()?;
         ensure!(
             run.status.code() == Some(status),
             "{code}: {}\n{}",
@@ -114,7 +107,7 @@ fn a_shell_that_becomes_python() -> Result<()> {
     let Some(_turn) = Turn::take() else {
         return Ok(());
     };
-    let interpreter = first()?;
+    let interpreter = interpreters::first()?;
     let mut command = Command::new("sh");
     command
         // Ends by itself, after more CPU time than is recorded: the profiler waits for its command.
@@ -231,7 +224,7 @@ fn children_are_left_alone() -> Result<()> {
         return Ok(());
     };
     for how in ["forked", "started"] {
-        let (run, _) = children(&first()?, how, false)?;
+        let (run, _) = children(&interpreters::first()?, how, false)?;
         let samples = run
             .collapsed()?
             .samples_where(|stack| stack.has("child_work"));

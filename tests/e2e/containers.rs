@@ -178,8 +178,7 @@ fn a_label_outlives_its_container() -> Result<()> {
     host.end(container)?;
     ensure!(!fs::exists(format!("/proc/{pid}"))?, "it still runs");
     thread::sleep(Duration::from_secs(1));
-    running.signal(libc::SIGINT)?;
-    let run = running.wait()?.succeeded()?;
+    let run = running.interrupted()?;
     let entry = run.stats()?.process(pid)?;
     ensure!(
         entry.container.as_deref() == Some(&*called),

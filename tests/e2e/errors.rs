@@ -177,11 +177,7 @@ fn python_2_7() -> Result<()> {
     let pid = target.pid().to_string();
     profiler(&["-p", &pid, LONG[0], LONG[1]])?.is(NOTHING_FOUND, &["2.7", &pid])?;
     // Among others it is listed with the reason, and profiling goes on.
-    let other = interpreters::required()?
-        .into_iter()
-        .next()
-        .context("no interpreter")?;
-    let busy = Target::start(&other, "busy.py", ["3"])?;
+    let busy = Target::start(&interpreters::first()?, "busy.py", ["3"])?;
     let run = end_to_end::profiler::Profiler::of([&target, &busy], 99, "2s")
         .run()?
         .succeeded()?;
@@ -237,11 +233,7 @@ fn output_not_writable() -> Result<()> {
         return Ok(());
     };
     let directory = TempDir::new()?;
-    let one = interpreters::required()?
-        .into_iter()
-        .next()
-        .context("no interpreter")?;
-    let busy = Target::start(&one, "busy.py", ["3"])?;
+    let busy = Target::start(&interpreters::first()?, "busy.py", ["3"])?;
     let pid = busy.pid().to_string();
     let missing = directory.path().join("no/such/directory/out.svg");
     for path in [

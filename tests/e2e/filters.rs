@@ -63,12 +63,12 @@ fn cgroups_above_and_below() -> Result<()> {
     let (overlay, bound) = (Root::overlay()?, Root::bound()?);
     let mut targets = Vec::new();
     for (index, interpreter) in interpreters::required()?.iter().enumerate() {
-        let mut target = match (&interpreter.root, index % 3) {
+        let target = match (&interpreter.root, index % 3) {
             (None, 1) => overlay.spawn(interpreter, "busy.py", ["20"])?,
             (None, 2) => bound.spawn(interpreter, "busy.py", ["20"])?,
             _ => Target::spawn(interpreter, "busy.py", ["20"])?,
         };
-        target.facts = target.said("ready")?;
+        let target = target.ready()?;
         let at = index % cgroups.len();
         cgroups[at].add(target.pid())?;
         targets.push((at, target));
@@ -179,8 +179,7 @@ fn processes_that_move() -> Result<()> {
         cgroup.expel(target.pid())?;
         thread::sleep(Duration::from_millis(500));
     }
-    running.signal(libc::SIGINT)?;
-    let run = running.wait()?.succeeded()?;
+    let run = running.interrupted()?;
     holds_only(&run, &[target.pid()])?;
     parts_agree(run.stats()?, &target, cgroup.cpu_s()?)
 }
@@ -231,8 +230,7 @@ fn users_and_names() -> Result<()> {
         other.tell("go")?;
         changing.tell("go")?;
         let spent = changing.said("done")?;
-        running.signal(libc::SIGINT)?;
-        let run = running.wait()?.succeeded()?;
+        let run = running.interrupted()?;
         holds_only(&run, &[changing.pid()])?;
         let profile = run.collapsed()?;
         let inside = profile.share_under(function);
@@ -275,8 +273,7 @@ fn units_and_containers() -> Result<()> {
     let in_container = busy_in(&interpreter, &container)?;
     let in_late = busy_in(&interpreter, &late)?;
     thread::sleep(Duration::from_secs(1));
-    running.signal(libc::SIGINT)?;
-    let run = running.wait()?.succeeded()?;
+    let run = running.interrupted()?;
     holds_only(
         &run,
         &[&in_unit, &named, &in_container, &in_late].map(Target::pid),
@@ -319,8 +316,7 @@ fn containers_by_name_id_and_cgroup() -> Result<()> {
     running.until_sampling()?;
     let late = host.start("pyprof-later", &python, "busy.py", &["5"])?;
     thread::sleep(Duration::from_secs(2));
-    running.signal(libc::SIGINT)?;
-    let run = running.wait()?.succeeded()?;
+    let run = running.interrupted()?;
     let mut wanted = vec![web.pid];
     // Made by hand it has no name that anybody would tell.
     wanted.extend(late.name.is_some().then_some(late.pid));

@@ -14,7 +14,7 @@ use end_to_end::{
     embedding::{self, Embeddable, Link},
     environment::{self, Turn},
     held::{self, Killed},
-    interpreters::{self, Interpreter},
+    interpreters,
     profiler::Profiler,
     target::Target,
 };
@@ -32,9 +32,7 @@ fn program() -> PathBuf {
 
 /// Starts a command that runs the program, and waits until it is ready.
 fn start(name: &str, command: &mut Command) -> Result<Target> {
-    let mut target = Target::of(command.env("PYTHONDONTWRITEBYTECODE", "1"), name)?;
-    target.facts = target.said("ready")?;
-    Ok(target)
+    Target::of(command.env("PYTHONDONTWRITEBYTECODE", "1"), name)?.ready()
 }
 
 fn copy(from: &Path, directory: &Path, name: &str) -> Result<PathBuf> {
@@ -43,16 +41,9 @@ fn copy(from: &Path, directory: &Path, name: &str) -> Result<PathBuf> {
     Ok(to)
 }
 
-fn interpreter(name: &str) -> Result<Interpreter> {
-    interpreters::required()?
-        .into_iter()
-        .find(|one| one.name == name)
-        .with_context(|| format!("no interpreter {name}"))
-}
-
 /// A static interpreter under another name, and one whose file is gone.
 fn under_other_names(directory: &Path, targets: &mut Vec<Target>) -> Result<()> {
-    let debian = interpreter("debian-3.11")?;
+    let debian = interpreters::named("debian-3.11")?;
     let renamed = copy(&debian.executable, directory, "accounting")?;
     targets.push(start(
         "a renamed interpreter",
@@ -84,7 +75,7 @@ fn in_other_files(directory: &Path, targets: &mut Vec<Target>) -> Result<()> {
             fs::rename(other, library)?;
         }
     }
-    let forky = interpreter("forky-3.14")?;
+    let forky = interpreters::named("forky-3.14")?;
     let root = forky
         .root
         .as_ref()
@@ -327,7 +318,7 @@ fn other_programs() -> Result<()> {
     ] {
         others.push(Target::of(Command::new(words[0]).args(&words[1..]), name)?);
     }
-    let python = interpreter("debian-3.11")?;
+    let python = interpreters::named("debian-3.11")?;
     let busy = Target::start(&python, "busy.py", ["5"])?;
     let run = Profiler::of_all(RATE_HZ, "4s").run()?.succeeded()?;
     let mut failures = Failures::new();
@@ -366,7 +357,7 @@ fn out_of_reach() -> Result<()> {
     };
     let directory = TempDir::new()?;
     let python = copy(
-        &interpreter("debian-3.11")?.executable,
+        &interpreters::named("debian-3.11")?.executable,
         directory.path(),
         "python3.11",
     )?;

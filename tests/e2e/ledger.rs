@@ -1,21 +1,14 @@
 //! Rates, and the ledger where samples are lost. (That it balances is checked after every run of every test.)
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use end_to_end::{
     check::{Failures, is_within, number},
     cpu::Recorder,
     environment::Turn,
-    interpreters::{self, Interpreter},
+    interpreters,
     profiler::Profiler,
     target::Target,
 };
-
-fn last() -> Result<Interpreter> {
-    interpreters::required()?
-        .into_iter()
-        .next_back()
-        .context("no interpreter")
-}
 
 /// Makes sure that at each rate the samples add up to the CPU time that the kernel accounts, and none is lost.
 #[test]
@@ -23,7 +16,7 @@ fn rates() -> Result<()> {
     let Some(_turn) = Turn::take() else {
         return Ok(());
     };
-    let target = Target::start(&last()?, "busy.py", ["30"])?;
+    let target = Target::start(&interpreters::last()?, "busy.py", ["30"])?;
     let mut failures = Failures::new();
     for (asked, rate) in [("99", 99_u32), ("1khz", 1000), ("10khz", 10_000)] {
         let recorder = Recorder::start(&[target.pid()]);
@@ -62,7 +55,7 @@ fn a_ring_buffer_too_small() -> Result<()> {
     let Some(_turn) = Turn::take() else {
         return Ok(());
     };
-    let interpreter = last()?;
+    let interpreter = interpreters::last()?;
     let targets = ["line_sites.py", "reused_code.py"]
         .map(|program| Target::start(&interpreter, program, [] as [&str; 0]));
     let targets = targets.into_iter().collect::<Result<Vec<_>>>()?;

@@ -7,7 +7,7 @@ use end_to_end::{
     check::{Failures, is_within, paths::UNREADABLE, twice},
     collapsed::{Collapsed, Stack},
     environment::{self, Turn},
-    interpreters::{self, Interpreter},
+    interpreters,
     profiler::{Profiler, Running},
     stats::{Process, Stats},
     target::{self, Target},
@@ -15,13 +15,6 @@ use end_to_end::{
 use serde_json::Value;
 
 const RATE_HZ: u32 = 999;
-
-fn interpreter(name: &str) -> Result<Interpreter> {
-    interpreters::required()?
-        .into_iter()
-        .find(|one| one.name == name)
-        .with_context(|| format!("no interpreter {name}"))
-}
 
 /// A profiler of all Python that samples already: what starts from now on is young.
 fn watching() -> Result<Running> {
@@ -55,7 +48,11 @@ fn multiprocessing() -> Result<()> {
     for name in ["3.8.18", "debian-3.11", "forky-3.14"] {
         for how in ["fork", "spawn", "forkserver"] {
             let arguments = [how, "0.4", "2"];
-            let target = Target::spawn(&interpreter(name)?, "worker_processes.py", arguments)?;
+            let target = Target::spawn(
+                &interpreters::named(name)?,
+                "worker_processes.py",
+                arguments,
+            )?;
             targets.push((how, target));
         }
     }
@@ -68,8 +65,7 @@ fn multiprocessing() -> Result<()> {
                 .map(|child| (*how, target.name.clone(), child)),
         );
     }
-    running.signal(libc::SIGINT)?;
-    let run = running.wait()?.succeeded()?;
+    let run = running.interrupted()?;
     let profile = run.collapsed()?;
     let mut failures = Failures::new();
     for (how, name, (pid, begin, end)) in children {
@@ -113,11 +109,11 @@ fn exec_into_another_python() -> Result<()> {
         return Ok(());
     };
     let program = environment::programs().join("exec_chain.py");
-    let first = interpreter("3.8.18")?;
+    let first = interpreters::named("3.8.18")?;
     let mut command = target::command(&first, "exec_chain.py")?;
     command.arg("0.8");
     for name in ["3.12.1", "forky-3.14"] {
-        let next = interpreter(name)?;
+        let next = interpreters::named(name)?;
         let inside = next
             .provide(&environment::programs())?
             .join("exec_chain.py");
@@ -142,8 +138,7 @@ fn exec_into_another_python() -> Result<()> {
         stages.push((text("version")?, text("python")?));
     }
     let used = cpu_s(&target.said("result")?)?;
-    running.signal(libc::SIGINT)?;
-    let run = running.wait()?.succeeded()?;
+    let run = running.interrupted()?;
     let profile = run.collapsed()?.of_process(target.pid());
     let entries = entries(run.stats()?, target.pid());
     ensure!(entries.len() == stages.len(), "{entries:#?}");
@@ -200,7 +195,7 @@ fn threads_that_come_and_go() -> Result<()> {
     let mut running = Vec::new();
     for name in ["3.9.18", "3.13.0"] {
         running.push(Target::start(
-            &interpreter(name)?,
+            &interpreters::named(name)?,
             "brief_threads.py",
             ["1000", "0.004"],
         )?);
@@ -213,8 +208,7 @@ fn threads_that_come_and_go() -> Result<()> {
         .iter()
         .map(|target| cpu_s(&target.said("result")?))
         .collect::<Result<Vec<f64>>>()?;
-    profiler.signal(libc::SIGINT)?;
-    let run = profiler.wait()?.succeeded()?;
+    let run = profiler.interrupted()?;
     let profile = run.collapsed()?;
     for (target, used) in running.iter().zip(used) {
         let entry = run.stats()?.process(target.pid())?;
@@ -246,12 +240,11 @@ fn short_children() -> Result<()> {
 }
 
 fn children_are_seen(how: &str, least: f64) -> Result<()> {
-    let python = interpreter("debian-3.11")?;
+    let python = interpreters::named("debian-3.11")?;
     let running = watching()?;
     let target = Target::start(&python, "short_children.py", [how, "0.015", "100"])?;
     let used = cpu_s(&target.said("result")?)?;
-    running.signal(libc::SIGINT)?;
-    let run = running.wait()?.succeeded()?;
+    let run = running.interrupted()?;
     let of_children = run
         .stats()?
         .processes
@@ -274,14 +267,13 @@ fn ids_are_reused() -> Result<()> {
         return Ok(());
     };
     const COUNT: usize = 4;
-    let python = interpreter("3.12.1")?;
+    let python = interpreters::named("3.12.1")?;
     let mut target = Target::start(&python, "reused_pid.py", ["0.5", &COUNT.to_string()])?;
     let running = watching()?;
     target.tell("go")?;
     let result = target.said("result")?;
     let child: u32 = serde_json::from_value(result["child"].clone())?;
-    running.signal(libc::SIGINT)?;
-    let run = running.wait()?.succeeded()?;
+    let run = running.interrupted()?;
     let entries = entries(run.stats()?, child);
     // The first one ended at once, to find out which id is free.
     ensure!((COUNT..=COUNT + 1).contains(&entries.len()), "{entries:#?}");
@@ -316,7 +308,7 @@ fn run_by_the_loader() -> Result<()> {
     };
     let mut command = Command::new("/lib64/ld-linux-x86-64.so.2");
     command
-        .arg(interpreter("debian-3.11")?.executable)
+        .arg(interpreters::named("debian-3.11")?.executable)
         .args(["-c", "x = 0\nwhile x < 10_000_000: x += 1"]);
     let run = Profiler::new()
         .args(["-r", &RATE_HZ.to_string()])

@@ -2,22 +2,19 @@
 
 use std::{thread, time::Duration};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use end_to_end::{
     check::{Failures, is_within},
     cpu::kernel_cpu_time,
     environment::Turn,
-    interpreters::{self, Interpreter},
+    interpreters,
     profiler::Profiler,
     target::Target,
 };
 use serde::Deserialize;
 
-fn interpreter() -> Result<Interpreter> {
-    interpreters::required()?
-        .into_iter()
-        .find(|interpreter| interpreter.name == "3.12.1")
-        .context("no 3.12.1")
+fn crowd(arguments: [&str; 4]) -> Result<Target> {
+    Target::start(&interpreters::named("3.12.1")?, "crowd.py", arguments)
 }
 
 /// What `crowd.py` says when all have worked.
@@ -33,7 +30,7 @@ fn every_one_of_many() -> Result<()> {
     let Some(_turn) = Turn::take() else {
         return Ok(());
     };
-    let mut target = Target::start(&interpreter()?, "crowd.py", ["300", "20", "1000", "0"])?;
+    let mut target = crowd(["300", "20", "1000", "0"])?;
     let children: Vec<u32> = target.fact("children")?;
     let mut running = Profiler::of_all(999, "120s").start()?;
     running.until_sampling()?;
@@ -48,8 +45,7 @@ fn every_one_of_many() -> Result<()> {
     // The last ones go to sleep.
     thread::sleep(Duration::from_millis(500));
     let truth = used()? - before;
-    running.signal(libc::SIGINT)?;
-    let run = running.wait()?.succeeded()?;
+    let run = running.interrupted()?;
     let stats = run.stats()?;
     let mut failures = Failures::new();
     let (mut accounted, mut sampled) = (0.0, 0.0);
@@ -78,7 +74,7 @@ fn more_than_there_is_room_for() -> Result<()> {
     let Some(_turn) = Turn::take() else {
         return Ok(());
     };
-    let mut target = Target::start(&interpreter()?, "crowd.py", ["40", "0", "0", "10"])?;
+    let mut target = crowd(["40", "0", "0", "10"])?;
     let children: Vec<u32> = target.fact("children")?;
     // The parent is the busiest, and comes first: its forks are followed.
     let mut running = Profiler::new()
@@ -89,8 +85,7 @@ fn more_than_there_is_room_for() -> Result<()> {
     running.until_sampling()?;
     target.tell("go")?;
     let worked: Worked = serde_json::from_value(target.said("worked")?)?;
-    running.signal(libc::SIGINT)?;
-    let run = running.wait()?.succeeded()?;
+    let run = running.interrupted()?;
     let stats = run.stats()?;
     let mut failures = Failures::new();
     let mut full = Vec::new();

@@ -224,9 +224,7 @@ fn stacks_that_take_turns() -> Result<()> {
         command
             .arg(environment::programs().join("switching.py"))
             .arg(how);
-        let mut target = Target::of(&mut command, how)?;
-        target.facts = target.said("ready")?;
-        targets.push(target);
+        targets.push(Target::of(&mut command, how)?.ready()?);
     }
     let pids: Vec<u32> = targets.iter().map(Target::pid).collect();
     let held = held::record(&pids, Profiler::of_all(RATE_HZ, "60s"), || {

@@ -20,11 +20,7 @@ use end_to_end::{
 };
 
 fn busy(program: &str) -> Result<Target> {
-    let interpreter = interpreters::required()?
-        .into_iter()
-        .next_back()
-        .context("no interpreter")?;
-    Target::start(&interpreter, program, [] as [&str; 0])
+    Target::start(&interpreters::last()?, program, [] as [&str; 0])
 }
 
 /// Makes sure that Ctrl-C and SIGTERM end the recording, and that all of it is written.

@@ -61,9 +61,10 @@ fn on_each(
                 targets.push(Target::spawn(interpreter, program, [gil])?);
             }
         }
-        for target in &mut targets {
-            target.facts = target.said("ready")?;
-        }
+        let targets = targets
+            .into_iter()
+            .map(Target::ready)
+            .collect::<Result<Vec<_>>>()?;
         let run = Profiler::of(&targets, RATE_HZ, "5s").run()?.succeeded()?;
         let profile = run.collapsed()?;
         for (target, (_, gil)) in targets.into_iter().zip(cases) {

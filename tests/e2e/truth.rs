@@ -308,8 +308,7 @@ fn filtered_by_cgroup() -> Result<()> {
     let late = Cgroup::new(&root, "/pyprof-truth/late")?;
     late.add(comer.pid())?;
     thread::sleep(Duration::from_secs(2));
-    running.signal(libc::SIGINT)?;
-    let run = running.wait()?.succeeded()?;
+    let run = running.interrupted()?;
     let stats = run.stats()?;
     for (target, wanted) in [(&inside, true), (&comer, true), (&outside, false)] {
         let samples = run.collapsed()?.of_process(target.pid()).samples();

@@ -40,10 +40,7 @@ impl Embeddable {
     /// # Errors
     /// Where it is not there.
     pub fn find(version: &str) -> Result<Self> {
-        let interpreter = interpreters::required()?
-            .into_iter()
-            .find(|one| one.name == version)
-            .with_context(|| format!("no interpreter {version}"))?;
+        let interpreter = interpreters::named(version)?;
         let home = interpreter
             .executable
             .ancestors()

@@ -246,6 +246,36 @@ pub fn required_builds() -> Result<Vec<Interpreter>> {
     present_of(builds())
 }
 
+/// The first that [`required`] has: the oldest.
+///
+/// # Errors
+/// As [`required`].
+pub fn first() -> Result<Interpreter> {
+    required()?.into_iter().next().context("no interpreter")
+}
+
+/// The last that [`required`] has: the newest.
+///
+/// # Errors
+/// As [`required`].
+pub fn last() -> Result<Interpreter> {
+    required()?
+        .into_iter()
+        .next_back()
+        .context("no interpreter")
+}
+
+/// The one of [`required`] that is called so.
+///
+/// # Errors
+/// Where there is none, or as [`required`].
+pub fn named(name: &str) -> Result<Interpreter> {
+    required()?
+        .into_iter()
+        .find(|one| one.name == name)
+        .with_context(|| format!("no interpreter {name}"))
+}
+
 /// The last that [`required`] has of those that run in the host's own root file system.
 ///
 /// # Errors

@@ -244,6 +244,15 @@ impl Running {
         send_signal(self.pid(), signal)
     }
 
+    /// Ends it by Ctrl-C, and waits for its end.
+    ///
+    /// # Errors
+    /// As [`Profiler::run`], and where it fails.
+    pub fn interrupted(self) -> Result<Run> {
+        self.signal(libc::SIGINT)?;
+        self.wait()?.succeeded()
+    }
+
     /// Whether it has ended.
     ///
     /// # Errors

@@ -36,9 +36,7 @@ impl Target {
         program: &str,
         arguments: impl IntoIterator<Item = I>,
     ) -> Result<Self> {
-        let mut target = Self::spawn(interpreter, program, arguments)?;
-        target.facts = target.said("ready")?;
-        Ok(target)
+        Self::spawn(interpreter, program, arguments)?.ready()
     }
 
     /// Starts a program that is in a cgroup from its first instruction on, and waits until it is ready.
@@ -64,9 +62,7 @@ impl Target {
                     .get_envs()
                     .filter_map(|(name, value)| Some((name, value?))),
             );
-        let mut target = Self::of(&mut command, &format!("{program} in {}", cgroup.path))?;
-        target.facts = target.said("ready")?;
-        Ok(target)
+        Self::of(&mut command, &format!("{program} in {}", cgroup.path))?.ready()
     }
 
     /// Starts a program and returns at once: its facts are not known yet.
@@ -115,6 +111,15 @@ impl Target {
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Waits until it says that it is ready, and keeps what it says of itself then.
+    ///
+    /// # Errors
+    /// Where it ends, or is not ready for a long time.
+    pub fn ready(mut self) -> Result<Self> {
+        self.facts = self.said("ready")?;
+        Ok(self)
     }
 
     /// Waits for a line that begins with this word, and returns the JSON behind it.

@@ -29,7 +29,7 @@ pub struct Config {
     pub named: Scope,
     /// The command to launch; empty: none.
     pub command: Vec<OsString>,
-    /// For how long.
+    /// For how long; None: until told to stop, or until all targets have ended.
     pub duration: Option<Duration>,
     /// Samples per second and CPU.
     pub rate_hz: u64,
@@ -47,7 +47,7 @@ pub struct Config {
     pub format: Format,
     /// How to show it.
     pub show: output::Options,
-    /// Where to write the ledger.
+    /// Where to write the ledger; None: nowhere.
     pub stats: Option<PathBuf>,
     /// Neither progress nor summary.
     pub quiet: bool,
@@ -100,11 +100,11 @@ impl Config {
         }
         if flags.function && flags.nolineno {
             return refuse(
-                "--function and --nolineno contradict each other: --function shows a function's first line",
+                "--function and --nolineno contradict each other, as --function shows a function's first line: leave one of them away",
             );
         }
         if flags.quiet && flags.verbose > 0 {
-            return refuse("--quiet and --verbose contradict each other");
+            return refuse("--quiet and --verbose contradict each other: leave one of them away");
         }
         let output = flags.output.clone().filter(|path| path.as_os_str() != "-");
         let to_stdout = flags.output.is_some() && output.is_none();
@@ -241,12 +241,12 @@ mod tests {
             (&["-d", "1"][..], "--all-python"),
             (&["--all-python", "-p", "1"], "one of them"),
             (&["--all-python", "-s"], "leave it away"),
-            (&["-p", "1", "-F", "--nolineno"], "contradict"),
+            (&["-p", "1", "-F", "--nolineno"], "leave one"),
             (
                 &["-p", "1", "--flame", "-f", "pprof"],
                 "--format flamegraph",
             ),
-            (&["-p", "1", "-q", "-v"], "contradict"),
+            (&["-p", "1", "-q", "-v"], "leave one"),
             (&["--unit", "a", "--exclude-unit", "a"], "leave one"),
             (&["--cgroup", "/a", "-s"], "leave it away"),
             (&["--all-python", "--comm", "a-name-of-16-byt"], "15 bytes"),

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::host::identity;
+use crate::host::caller::give_to_caller;
 
 /// A file cannot be written.
 #[derive(Debug, thiserror::Error)]
@@ -48,7 +48,7 @@ impl Destination {
             .open(path)
             .map_err(not_writable)?;
         if is_new {
-            identity::give_to_caller(&file).map_err(not_writable)?;
+            give_to_caller(&file).map_err(not_writable)?;
         }
         Ok(Self {
             file: Some((file, path.to_owned())),

@@ -21,13 +21,10 @@ use crate::{
     output::{self, summary},
     profile::model::Profile,
     recording::{self, Recording, command::Launched, discovery::Scope, selection, wait::Stop},
-    ui::progress,
+    ui::{progress, terminal},
 };
 
-/// Columns of a summary that does not go to a terminal.
-const COLUMNS: usize = 100;
-
-/// Why there is no profile. Each is one line, with what to do next.
+/// Why there is no profile: a line that says it, and where there is something to do, one more that begins with `hint:`.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
     /// Exit status 1.
@@ -90,6 +87,12 @@ impl From<KernelError> for Failure {
         let release = host::identity::kernel_release();
         let hint = match &error {
             KernelError::NoObject => return Self::Failed(error.to_string()),
+            KernelError::Incomplete(_) => {
+                return Self::Failed(format!("{error}\nhint: build it anew: cargo xtask build"));
+            }
+            KernelError::Cpus(_) => {
+                "/sys/devices/system/cpu/online tells them: /sys has to be mounted".to_owned()
+            }
             KernelError::Btf(_) => format!(
                 "kernel {release} does not describe its types: a kernel built with CONFIG_DEBUG_INFO_BTF=y is needed, as distributions build theirs from 5.10 on"
             ),
@@ -134,30 +137,13 @@ pub fn run(config: Config, words: &[OsString]) -> Result<Option<ExitStatus>, Fai
     let stop = stop_on_signals()
         .map_err(|error| Failure::Failed(format!("cannot handle signals: {error}")))?;
 
-    let options = recording::Options {
-        scope: config.scope.clone(),
-        terms: config.terms.clone(),
-        named: config.named.clone(),
-        duration: config.duration,
-        rate_hz: config.rate_hz,
-        max_overhead: config.max_overhead,
-        clock: config.clock,
-        ring_bytes: config.ring_bytes,
-        max_processes: config.max_processes,
-        count_run_time: config.stats.is_some(),
-        thread_names: config.show.shows_threads() || config.format == output::Format::Pprof,
-        stop_after: None,
-        command_line: words.join(" ".as_ref()).to_string_lossy().into_owned(),
-    };
-    let mut recording = Recording::begin(options, &config.command)?;
+    let mut recording = Recording::begin(options(&config, words), &config.command)?;
     if config.verbose > 0 {
         for (program, instructions) in recording.verified_instructions() {
             say(&format!(
                 "eBPF program `{program}`: {instructions} instructions verified"
             ));
         }
-    }
-    if config.verbose > 0 {
         say(&format!("the sampling clock: {}", recording.binding()));
     }
     recording.discover()?;
@@ -215,6 +201,25 @@ pub fn run(config: Config, words: &[OsString]) -> Result<Option<ExitStatus>, Fai
         .map_err(|error| Failure::Failed(error.to_string()))
 }
 
+/// What is to be recorded; `words` is the command line.
+fn options(config: &Config, words: &[OsString]) -> recording::Options {
+    recording::Options {
+        scope: config.scope.clone(),
+        terms: config.terms.clone(),
+        named: config.named.clone(),
+        duration: config.duration,
+        rate_hz: config.rate_hz,
+        max_overhead: config.max_overhead,
+        clock: config.clock,
+        ring_bytes: config.ring_bytes,
+        max_processes: config.max_processes,
+        count_run_time: config.stats.is_some(),
+        thread_names: config.show.shows_threads() || config.format == output::Format::Pprof,
+        stop_after: None,
+        command_line: words.join(" ".as_ref()).to_string_lossy().into_owned(),
+    }
+}
+
 fn write(
     config: &Config,
     profile: &Profile,
@@ -233,29 +238,13 @@ fn write(
             format: config.format,
         };
         let mut text = Vec::new();
-        if summary::write(profile, &config.show, Some(written), columns(), &mut text).is_ok() {
+        let columns = terminal::columns();
+        if summary::write(profile, &config.show, Some(written), columns, &mut text).is_ok() {
             // Nothing is lost where standard error is closed: the profile is written.
             let _ = stderr().write_all(&text);
         }
     }
     Ok(())
-}
-
-fn columns() -> usize {
-    let mut size = libc::winsize {
-        ws_row: 0,
-        ws_col: 0,
-        ws_xpixel: 0,
-        ws_ypixel: 0,
-    };
-    // SAFETY: TIOCGWINSZ writes a winsize, which `size` is.
-    let known = stderr().is_terminal()
-        && unsafe { libc::ioctl(libc::STDERR_FILENO, libc::TIOCGWINSZ, &raw mut size) } == 0;
-    if known && size.ws_col > 0 {
-        size.ws_col.into()
-    } else {
-        COLUMNS
-    }
 }
 
 /// SIGINT and SIGTERM give the order to stop; the second of them ends the program at once.
@@ -291,11 +280,15 @@ fn refused(denied: &permission::Denied, words: &[OsString]) -> Failure {
 /// Why nothing of what was asked for can be profiled.
 fn nothing_found(recording: &Recording, scope: &Scope) -> Failure {
     if let Some((pid, reason)) = recording.refused().first() {
+        // Paths may be in it, which are the process's own.
+        let reason = output::text::printable(reason);
         return Failure::NothingFound(format!("process {pid} cannot be profiled: {reason}"));
     }
     let Scope::These { pids, .. } = scope else {
         return Failure::NothingFound("no Python process was found".into());
     };
+    let mut pids: Vec<u32> = pids.iter().copied().collect();
+    pids.sort_unstable();
     let names: Vec<String> = pids
         .iter()
         .map(|&pid| {

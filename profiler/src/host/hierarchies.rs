@@ -9,6 +9,8 @@ use std::{
 
 use profiler_common::filter::of;
 
+use super::mountinfo::Mount;
+
 /// Cgroups that are looked at in a tree at most.
 const MOST_CGROUPS: usize = 1 << 16;
 /// Levels of a tree that are looked at: the kernel's own limit is far above what anybody makes.
@@ -68,7 +70,8 @@ impl Hierarchies {
             })
             .collect();
         all.sort_by_key(|hierarchy| hierarchy.number);
-        let mounts = fs::read_to_string("/proc/self/mountinfo")?;
+        let mounts = fs::read("/proc/self/mountinfo")?;
+        let mounts = String::from_utf8_lossy(&mounts);
         for mount in mounts.lines().filter_map(Mount::read) {
             let hierarchy = match mount.kind {
                 "cgroup2" => all.iter_mut().find(|one| one.number == 0),
@@ -207,36 +210,6 @@ impl Hierarchy {
             }
         }
     }
-}
-
-/// A line of /proc/PID/mountinfo (proc(5)).
-struct Mount<'a> {
-    kind: &'a str,
-    root: String,
-    point: String,
-    options: Vec<&'a str>,
-}
-
-impl<'a> Mount<'a> {
-    fn read(line: &'a str) -> Option<Self> {
-        let (here, super_block) = line.split_once(" - ")?;
-        let mut here = here.split(' ').skip(3);
-        let mut super_block = super_block.split(' ');
-        Some(Self {
-            root: unescaped(here.next()?),
-            point: unescaped(here.next()?),
-            kind: super_block.next()?,
-            options: super_block.nth(1)?.split(',').collect(),
-        })
-    }
-}
-
-/// Blanks, tabs, line ends and backslashes come as a backslash and three octal digits.
-fn unescaped(text: &str) -> String {
-    text.replace("\\040", " ")
-        .replace("\\011", "\t")
-        .replace("\\012", "\n")
-        .replace("\\134", "\\")
 }
 
 /// Where a process is in one hierarchy: a line of /proc/PID/cgroup.
@@ -406,19 +379,6 @@ mod tests {
         );
         assert_eq!((ancestor("/", 0), ancestor("/", 1)), (Some("/"), None));
         assert_eq!((level("/"), level("/a/bb")), (0, 2));
-    }
-
-    /// Makes sure that mounts are read as the kernel writes them, with optional fields and escapes.
-    #[test]
-    fn mounts() {
-        let line = r"36 35 98:0 /a\040b /mnt\134x rw,noatime shared:1 master:2 - cgroup none rw,cpu,name=x";
-        let mount = Mount::read(line).unwrap();
-        assert_eq!(
-            (mount.kind, mount.root.as_str(), mount.point.as_str()),
-            ("cgroup", "/a b", "/mnt\\x")
-        );
-        assert_eq!(mount.options, ["rw", "cpu", "name=x"]);
-        assert!(Mount::read("36 35 98:0 / /mnt rw").is_none());
     }
 
     /// Makes sure that this machine's trees are seen where it has any.

@@ -20,11 +20,12 @@ impl Status {
     /// Reads it; nothing is known of a process that is gone.
     #[must_use]
     pub fn of(pid: u32) -> Self {
-        let mut text = String::new();
+        let mut bytes = Vec::new();
         let read = File::open(format!("/proc/{pid}/status"))
-            .and_then(|file| file.take(LIMIT).read_to_string(&mut text));
+            .and_then(|file| file.take(LIMIT).read_to_end(&mut bytes));
         if read.is_ok() {
-            Self::parse(&text)
+            // The name in it may be anything: the kernel cuts it at 15 bytes, be that within a letter.
+            Self::parse(&String::from_utf8_lossy(&bytes))
         } else {
             Self::default()
         }
@@ -57,12 +58,26 @@ mod tests {
     fn who_it_is() {
         let text = "Name:\tpython3\nUid:\t1000\t0\t0\t0\nNSpid:\t4711\t17\t1\nNSsid:\t1\t1\t1\n";
         let status = Status::parse(text);
-        assert_eq!(status.uid, Some(1000));
+        assert_eq!((status.uid, status.effective), (Some(1000), Some(0)));
         assert_eq!(status.container_pid, Some(1));
         let own_namespace = Status::parse("NSpid:\t4711\n");
         assert_eq!(own_namespace.container_pid, None);
         // Before Linux 4.1.
         assert_eq!(Status::parse("Name:\tx\n"), Status::default());
+    }
+
+    /// Makes sure that a thread whose name was cut within a letter is known like any other.
+    #[test]
+    fn a_name_that_is_no_text() {
+        let known = std::thread::spawn(|| {
+            // SAFETY: the kernel copies a name that ends with a zero byte; gettid has no preconditions.
+            let tid = unsafe {
+                libc::prctl(libc::PR_SET_NAME, c"bestellung-f\xc3".as_ptr());
+                libc::gettid()
+            };
+            Status::of(tid.cast_unsigned())
+        });
+        assert!(known.join().unwrap().uid.is_some());
     }
 
     proptest! {

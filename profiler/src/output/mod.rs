@@ -15,9 +15,11 @@ mod pprof;
 mod speedscope;
 pub mod stats;
 pub mod summary;
+mod table;
 #[cfg(test)]
 mod testing;
 pub mod text;
+mod written;
 
 use std::{
     fmt,
@@ -129,6 +131,9 @@ impl Options {
         groups
     }
 }
+
+/// What is said where there is nothing to show.
+const NO_SAMPLES: &str = "No samples: no Python process used the CPU while this was recorded.";
 
 /// Why an output could not be written.
 #[derive(Debug, thiserror::Error)]

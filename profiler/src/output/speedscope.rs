@@ -79,7 +79,7 @@ pub(super) fn write(
 }
 
 fn profiles(profile: &Profile, options: &Options, frames: &mut Frames) -> Vec<Sampled> {
-    let by_thread = options.groups().contains(&Group::Thread);
+    let by_thread = options.shows_threads();
     // By process and thread: the time of each stack.
     let mut groups: BTreeMap<_, BTreeMap<Vec<usize>, u64>> = BTreeMap::new();
     for sample in &profile.samples {

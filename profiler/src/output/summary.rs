@@ -3,17 +3,16 @@
 use std::{
     cmp::Reverse,
     io::{self, Write},
-    path::Path,
 };
-
-use unicode_width::UnicodeWidthStr;
 
 use crate::profile::model::{Process, Profile};
 
+pub use super::written::Written;
 use super::{
-    Format, Options, budget,
+    NO_SAMPLES, Options, budget,
     hottest::hottest,
-    text::{count, counted, for_terminal, percent, printable, time},
+    table,
+    text::{count, counted, for_terminal, percent, time},
 };
 
 /// How many rows each table shows at most.
@@ -22,15 +21,6 @@ const ROWS: usize = 10;
 const CONTAINER_MIN: usize = 12;
 /// The least width that rows are cut to, in columns.
 const COLUMNS_MIN: usize = 60;
-
-/// Where a profile was written.
-#[derive(Clone, Copy, Debug)]
-pub struct Written<'a> {
-    /// The file; None: standard output.
-    pub path: Option<&'a Path>,
-    /// What it is.
-    pub format: Format,
-}
 
 /// Writes the summary; rows are cut to so many columns.
 ///
@@ -50,7 +40,7 @@ pub fn write(
     write_ledger(profile, out)?;
     write_cost(profile, out)?;
     if let Some(written) = written {
-        write_written(written, out)?;
+        written.say(out)?;
     }
     out.flush()
 }
@@ -63,12 +53,11 @@ fn write_functions(
 ) -> io::Result<()> {
     let total: u64 = profile.samples.iter().map(|sample| sample.weight_ns).sum();
     if total == 0 {
-        return writeln!(
-            out,
-            "No samples: no Python process used the CPU while this was recorded.\n"
-        );
+        return writeln!(out, "{NO_SAMPLES}\n");
     }
-    let hot = hottest(profile, options);
+    // What only calls others is in the picture; here it would be a row of noughts.
+    let mut hot = hottest(profile, options);
+    hot.retain(|hot| hot.own_ns > 0);
     let mut rows = vec![[
         "own".into(),
         String::new(),
@@ -76,9 +65,7 @@ fn write_functions(
         String::new(),
         "function".into(),
     ]];
-    // What only calls others is in the picture; here it would be a row of noughts.
-    let own = hot.iter().filter(|hot| hot.own_ns > 0);
-    rows.extend(own.take(ROWS).map(|hot| {
+    rows.extend(hot.iter().take(ROWS).map(|hot| {
         [
             time(hot.own_ns),
             percent(hot.own_ns, total),
@@ -88,7 +75,7 @@ fn write_functions(
         ]
     }));
     writeln!(out, "Hottest functions, of {} of CPU time", time(total))?;
-    write_table(&rows, columns, out)?;
+    table::write(&rows, columns, out)?;
     write_more(hot.len(), out)
 }
 
@@ -133,7 +120,7 @@ fn write_processes(profile: &Profile, columns: usize, out: &mut dyn Write) -> io
             "processes profiled"
         )
     )?;
-    write_table(&rows, columns, out)?;
+    table::write(&rows, columns, out)?;
     write_more(profiled.len(), out)
 }
 
@@ -254,33 +241,6 @@ fn write_cost(profile: &Profile, out: &mut dyn Write) -> io::Result<()> {
     }
 }
 
-fn write_written(written: Written<'_>, out: &mut dyn Write) -> io::Result<()> {
-    let Some(path) = written.path else {
-        return writeln!(
-            out,
-            "\nWrote the profile ({}) to standard output",
-            written.format
-        );
-    };
-    let path = printable(&path.to_string_lossy()).into_owned();
-    writeln!(out, "\nWrote {path}")?;
-    let word = shell_word(&path);
-    match written.format {
-        Format::Flamegraph => writeln!(out, "  open it in a browser: xdg-open {word}"),
-        Format::Collapsed => {
-            writeln!(
-                out,
-                "  open it: npx speedscope {word}   or any tool that reads collapsed stacks"
-            )
-        }
-        Format::Speedscope => writeln!(
-            out,
-            "  open it: npx speedscope {word}   or drop it on https://www.speedscope.app"
-        ),
-        Format::Pprof => writeln!(out, "  open it: go tool pprof -http=: {word}"),
-    }
-}
-
 /// The command line, or the kernel's name of a process that has none.
 fn command(process: &Process) -> &str {
     if process.command_line.is_empty() {
@@ -288,36 +248,6 @@ fn command(process: &Process) -> &str {
     } else {
         &process.command_line
     }
-}
-
-/// Writes rows in columns: numbers to the right, the last column to the left and cut to what is left of the width.
-fn write_table(
-    rows: &[impl AsRef<[String]>],
-    columns: usize,
-    out: &mut dyn Write,
-) -> io::Result<()> {
-    let mut widths = Vec::new();
-    for row in rows {
-        widths.resize(row.as_ref().len(), 0);
-        for (width, cell) in widths.iter_mut().zip(row.as_ref()) {
-            *width = cell.width().max(*width);
-        }
-    }
-    for row in rows {
-        let Some((last, row)) = row.as_ref().split_last() else {
-            continue;
-        };
-        let mut used = 0;
-        for (cell, width) in row.iter().zip(&widths) {
-            // Not `{:>width$}`: that counts characters, and µ and … may differ from columns.
-            let indent = width - cell.width() + 2;
-            write!(out, "{:indent$}{cell}", "")?;
-            used += width + 2;
-        }
-        let last = for_terminal(last, columns.saturating_sub(used + 2).max(20));
-        writeln!(out, "  {last}")?;
-    }
-    Ok(())
 }
 
 /// Says how many rows were left out, and ends the paragraph.
@@ -328,21 +258,15 @@ fn write_more(all: usize, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out)
 }
 
-/// A path as a word for the shell.
-fn shell_word(path: &str) -> String {
-    let plain = |c: char| c.is_alphanumeric() || "/._-+,:@%=".contains(c);
-    if !path.is_empty() && path.chars().all(plain) {
-        path.into()
-    } else {
-        format!("'{}'", path.replace('\'', r"'\''"))
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use proptest::prelude::*;
+    use unicode_width::UnicodeWidthStr;
 
     use crate::{
+        output::Format,
         output::testing::{example, hostile, hostile_names, recording},
         profile::builder::Builder,
     };
@@ -429,6 +353,21 @@ Wrote my profile.svg
         let names: Vec<_> = (0..15).map(|i| format!("f{i}")).collect();
         let text = summary(&hostile(&names), None, 80);
         assert_eq!(text.matches("  and 5 more\n").count(), 2, "{text}");
+    }
+
+    /// Makes sure that functions which only call others are neither shown nor counted.
+    #[test]
+    fn callers_are_no_rows() {
+        let names: Vec<_> = (0..15).map(|i| format!("f{i}")).collect();
+        let mut profile = hostile(&names);
+        let leaf = profile.stacks[0].frames[0];
+        for stack in &mut profile.stacks {
+            stack.frames.push(leaf);
+        }
+        let text = summary(&profile, None, 80);
+        let functions = text.split("\n\n").next().unwrap();
+        assert_eq!(functions.lines().count(), 3, "{functions}");
+        assert!(functions.ends_with("100.0 %  f0 (f0:1)"), "{functions}");
     }
 
     fn check(names: &[String]) {

@@ -7,7 +7,7 @@ use std::{
     process::{Child, Command, ExitStatus},
 };
 
-use crate::host::identity;
+use crate::host::caller::caller;
 
 /// A command that was launched. It is never stopped or ended by the profiler.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ impl Launched {
             .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "no command"))?;
         let mut command = Command::new(program);
         command.args(arguments);
-        if let Some(caller) = identity::caller() {
+        if let Some(caller) = caller() {
             if let Some(home) = &caller.home {
                 command.env("HOME", home);
             }

@@ -1,3 +1,4 @@
-//! What a person sees while recording.
+//! What a person sees of a recording, and where.
 
 pub mod progress;
+pub mod terminal;

@@ -48,8 +48,7 @@ impl ByHand {
             .args(arguments)
             .envs([("PYTHONDONTWRITEBYTECODE", "1"), ("PYTHONUNBUFFERED", "1")]);
         self.cgroups.push(cgroup);
-        let mut target = Target::of(&mut command, &format!("{name}, by hand"))?;
-        target.facts = target.said("ready")?;
+        let target = Target::of(&mut command, &format!("{name}, by hand"))?.ready()?;
         Ok(Container {
             id,
             name: None,

@@ -133,8 +133,7 @@ impl Podman {
             .arg(&interpreter.executable)
             .arg(program)
             .args(arguments);
-        let mut target = Target::of(&mut command, &format!("{name}, in Podman"))?;
-        target.facts = target.said("ready")?;
+        let target = Target::of(&mut command, &format!("{name}, in Podman"))?.ready()?;
         let inspected = self
             .command()
             .args(["inspect", "--format", "{{.Id}} {{.State.Pid}}", name])

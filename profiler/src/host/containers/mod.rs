@@ -4,147 +4,27 @@
 //! has no name yet, so that names outlive their containers. Where nobody answers, the id has to do.
 
 mod api;
+mod endpoint;
+mod names;
 
 use std::{
     collections::HashMap,
-    path::PathBuf,
     sync::mpsc::{Receiver, TryRecvError, channel},
     thread,
     time::{Duration, Instant},
 };
 
+use self::endpoint::endpoints_of;
+pub use self::{
+    endpoint::{Endpoint, ask, endpoints},
+    names::{Named, Names, short},
+};
 use super::labels::{Labels, Runtime, is_id};
 
 /// The time between two questions: a storm of new containers is asked about in one.
 const PAUSE: Duration = Duration::from_secs(1);
 /// How long an answer may take; nobody waits for it but the thread that asks.
 const PATIENCE: Duration = Duration::from_secs(5);
-
-/// Whom to ask.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Endpoint {
-    /// What answers there.
-    pub runtime: Runtime,
-    /// Its socket.
-    pub socket: PathBuf,
-    /// The user whose socket it is, where that is not root: what answers there must be that user's, and is
-    /// believed about that user's containers alone.
-    pub owner: Option<u32>,
-}
-
-/// Where Docker and Podman listen for root.
-#[must_use]
-pub fn endpoints() -> Vec<Endpoint> {
-    [
-        (Runtime::Docker, "/var/run/docker.sock"),
-        (Runtime::Podman, "/run/podman/podman.sock"),
-    ]
-    .map(|(runtime, socket)| Endpoint {
-        runtime,
-        socket: socket.into(),
-        owner: None,
-    })
-    .into()
-}
-
-/// Where they listen for another user, who runs them without root.
-fn endpoints_of(uid: u32) -> [Endpoint; 2] {
-    [
-        (Runtime::Docker, "docker.sock"),
-        (Runtime::Podman, "podman/podman.sock"),
-    ]
-    .map(|(runtime, socket)| Endpoint {
-        runtime,
-        socket: PathBuf::from(format!("/run/user/{uid}")).join(socket),
-        owner: Some(uid),
-    })
-}
-
-/// What a runtime says of a container.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Named {
-    /// Its name: untrusted.
-    pub name: String,
-    /// Who knows it by that name.
-    pub runtime: Runtime,
-}
-
-/// Names by container id.
-#[derive(Clone, Debug, Default)]
-pub struct Names(HashMap<String, Named>);
-
-impl Names {
-    /// Asks as [`ask`] does, and keeps the first answer about each container.
-    #[must_use]
-    pub fn ask(endpoints: &[Endpoint], patience: Duration) -> Self {
-        let mut names = HashMap::new();
-        for (endpoint, id, name) in ask(endpoints, patience) {
-            let runtime = endpoint.runtime;
-            names.entry(id).or_insert(Named { name, runtime });
-        }
-        Self(names)
-    }
-
-    /// What is known of the container with a full id.
-    #[must_use]
-    pub fn get(&self, id: &str) -> Option<&Named> {
-        self.0.get(id)
-    }
-
-    /// How many are known.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    /// Whether none is known.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// All of them: full id and name.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &Named)> {
-        self.0.iter().map(|(id, named)| (id.as_str(), named))
-    }
-
-    /// How a container is called: its name, or what its id is cut to, and its runtime, where known.
-    #[must_use]
-    pub fn call(&self, labels: &Labels) -> Option<(String, Option<Runtime>)> {
-        let id = labels.container.as_deref()?;
-        Some(match self.get(id) {
-            Some(named) => (named.name.clone(), labels.runtime.or(Some(named.runtime))),
-            None => (short(id).to_owned(), labels.runtime),
-        })
-    }
-}
-
-/// Asks each of `endpoints` for all of its containers, running or not, and waits for each no longer than
-/// `patience`: who said it, full id, name. Those that do not answer so are passed over.
-#[must_use]
-pub fn ask(endpoints: &[Endpoint], patience: Duration) -> Vec<(&Endpoint, String, String)> {
-    let mut answers = Vec::new();
-    for endpoint in endpoints {
-        let listed = api::containers(&endpoint.socket, endpoint.owner, patience);
-        answers.extend(
-            listed
-                .unwrap_or_default()
-                .into_iter()
-                .map(|(id, name)| (endpoint, id, name)),
-        );
-    }
-    answers
-}
-
-/// An id as `docker ps` and `podman ps` show it, 12 digits long; what is a name already stays whole.
-#[must_use]
-pub fn short(id: &str) -> &str {
-    if is_id(id) {
-        id.get(..12).unwrap_or(id)
-    } else {
-        id
-    }
-}
 
 /// Who may know a container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -308,7 +188,7 @@ impl Containers {
             if is_wanted {
                 self.nameless.remove(&id);
                 let runtime = endpoint.runtime;
-                self.names.0.insert(id, Named { name, runtime });
+                self.names.insert(id, Named { name, runtime });
             }
         }
         self.is_due &= !self.nameless.is_empty();
@@ -317,6 +197,8 @@ impl Containers {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::{api::serve, *};
 
     const ID: &str = "9ec39b91f3d70e1beff50a308f77067065ea6be0d91a3378375056cd4422cf3d";

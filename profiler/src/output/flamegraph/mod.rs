@@ -16,7 +16,7 @@ use inferno::flamegraph::{
 use crate::profile::model::Profile;
 
 use super::{
-    Options,
+    NO_SAMPLES, Options,
     folded::{Folded, Line, box_weights},
     frame::Kind,
 };
@@ -110,7 +110,7 @@ fn write_empty(profile: &Profile, out: &mut dyn Write) -> io::Result<()> {
 <rect width="100%" height="100%" fill="#ffffff"/>
 <text x="50%" y="24" font-size="17">{}</text>
 <text x="50%" y="48" font-size="12" fill="#5f6368">{}</text>
-<text x="50%" y="84" font-size="12">No samples: no Python process used the CPU while this was recorded.</text>
+<text x="50%" y="84" font-size="12">{NO_SAMPLES}</text>
 </svg>
 "##,
         heading::escape(&heading::title(profile)),
