@@ -26,23 +26,39 @@ pub fn wants(process: &Process, sight: Sight) -> bool {
     let current = Current {
         task,
         flags: process.flags,
-        found: match sight {
-            Sight::In(found) => Some(found),
-            Sight::Out | Sight::Unknown => None,
-        },
+        found: (sight.verdict == Verdict::In).then_some(sight.found),
     };
     filter::passes(filter, &InMap, &current)
 }
 
 /// What can be said of the current thread by the place that it is in.
+#[derive(Clone, Copy)]
+pub struct Sight {
+    /// Whether it is wanted.
+    pub verdict: Verdict,
+    /// What the places say, bits of `profiler_common::filter::verdict`, where it may be wanted; else 0. Not a part of
+    /// the verdict: where there is none, the compiler would carry along a register that nothing was written to, which
+    /// the verifier refuses.
+    found: u32,
+}
+
+/// See [`Sight`].
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Sight {
+pub enum Verdict {
     /// It is left out, whichever process it is of.
     Out,
-    /// It may be wanted: what the places say, bits of `profiler_common::filter::verdict`.
-    In(u32),
+    /// It may be wanted.
+    In,
     /// The filter does not go by places alone.
     Unknown,
+}
+
+impl Sight {
+    /// Nobody has looked.
+    pub const NONE: Self = Self {
+        verdict: Verdict::Unknown,
+        found: 0,
+    };
 }
 
 /// Looks at where the current thread is, before anything is known of its process. On a busy host most firings end
@@ -50,17 +66,18 @@ pub enum Sight {
 #[inline(always)]
 pub fn sight() -> Sight {
     let Some(filter) = maps::FILTER.get(0) else {
-        return Sight::Unknown;
+        return Sight::NONE;
     };
     if !filter::decides_by_place(filter.flags) {
-        return Sight::Unknown;
+        return Sight::NONE;
     }
     let found = found(filter);
-    if filter::is_out_of_place(filter.flags, found) {
-        Sight::Out
+    let verdict = if filter::is_out_of_place(filter.flags, found) {
+        Verdict::Out
     } else {
-        Sight::In(found)
-    }
+        Verdict::In
+    };
+    Sight { verdict, found }
 }
 
 /// What the places say of the current cgroup, from memory if possible.

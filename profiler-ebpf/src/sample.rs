@@ -24,7 +24,7 @@ use profiler_common::{
 use crate::{
     chain::{end_in, increment, stops_after},
     config,
-    filter::{self, Sight},
+    filter::{self, Sight, Verdict},
     kernel_memory::read_or_zero,
     maps,
     output::{self, To, Wake},
@@ -143,14 +143,14 @@ pub fn sample(ctx: PerfEventContext) -> u32 {
     let sight = if config::FILTERED.load() != 0 {
         filter::sight()
     } else {
-        Sight::Unknown
+        Sight::NONE
     };
-    if sight == Sight::Out {
+    if sight.verdict == Verdict::Out {
         return 0;
     }
     // SAFETY: has no preconditions.
     let now = unsafe { bpf_ktime_get_ns() };
-    let before = if matches!(sight, Sight::In(_)) {
+    let before = if sight.verdict == Verdict::In {
         // What comes between two firings in such places is not kept count of.
         None
     } else {
