@@ -1,9 +1,5 @@
 //! Numbers that the kernel side and the user side must agree on.
 
-/// Ring buffers at most; see `RING_0` to `RING_3` of the kernel side.
-pub const MAX_RINGS: u32 = 4;
-/// Bytes of a ring buffer unless said otherwise: a power of two and a multiple of the page size.
-pub const DEFAULT_RING_BYTES: u32 = 1 << 20;
 /// Bytes of the ring buffer of the news of processes: room for thousands that end at once.
 pub const NEWS_BYTES: u32 = 1 << 19;
 /// Processes under profile at a time unless the loader, which knows the host, sets it.
@@ -83,8 +79,8 @@ pub mod pace {
 pub mod event {
     /// A sample was lost on the kernel side, in whichever process.
     pub const SAMPLE_LOST: u32 = 0;
-    /// A record about a process (fork, exec, exit) or a thread found no room in the ring buffer.
-    pub const LIFECYCLE_LOST: u32 = 1;
+    /// The news of a process, of a thread's end or of a cgroup found no room: user space looks for itself then.
+    pub const NEWS_LOST: u32 = 1;
     /// How many there are.
     pub const COUNT: u32 = 2;
 }

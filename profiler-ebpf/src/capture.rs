@@ -12,7 +12,7 @@ use profiler_common::{
 use crate::{
     chain::{CAPTURE_UNTIL, end, go_on, scratch, scratch_and_layout},
     maps,
-    output::{self, Wake},
+    output::{self, To, Wake},
     publish::kept_frame,
     scratch::{Capture, INLINE_TABLE, INLINE_TEXT, MISSING_SLOTS, PIECE_BYTES, Scratch},
     user_memory::{UserMemory, read_bytes},
@@ -180,7 +180,7 @@ fn capture_one(scratch: &mut Scratch, layout: &Layout, buffer: &mut Capture, ind
     let record = core::ptr::from_ref(code).cast::<u8>();
     let header = size_of::<Code>() as u64;
     // SAFETY: the data lies right behind the header in the buffer.
-    if unsafe { output::send(record, header + bytes, Wake::WhenFilling) }.is_err() {
+    if unsafe { output::send(To::Samples, record, header + bytes, Wake::WhenFilling) }.is_err() {
         scratch.incomplete = 1;
         return false;
     }
@@ -292,7 +292,7 @@ pub extern "C" fn send_piece() -> u32 {
     let record = (&raw const buffer.piece).cast::<u8>();
     let length = size_of::<Piece>() as u64 + u64::from(smaller(bytes, PIECE_BYTES as u32));
     // SAFETY: the piece's bytes lie right behind its header in the buffer.
-    if unsafe { output::send(record, length, Wake::WhenFilling) }.is_err() {
+    if unsafe { output::send(To::Samples, record, length, Wake::WhenFilling) }.is_err() {
         scratch.incomplete = 1;
     }
     turn::MORE

@@ -13,7 +13,7 @@ use crate::{
     config, filter,
     kernel_memory::read,
     maps,
-    output::{self, Wake},
+    output::{self, To, Wake},
 };
 
 /// `cgroup_mkdir(cgroup, path)`: user space learns of a cgroup before anything can run in it, and adds it to
@@ -22,7 +22,7 @@ use crate::{
 pub fn cgroup_mkdir(ctx: RawTracePointContext) -> i32 {
     if report(ctx.arg(0), ctx.arg(1)).is_none() {
         // User space then looks for itself.
-        output::count(event::LIFECYCLE_LOST);
+        output::count(event::NEWS_LOST);
     }
     0
 }
@@ -53,5 +53,9 @@ fn report(cgroup: u64, path: u64) -> Option<()> {
     };
     let whole = size_of::<Cgroup>() as u64 + bytes as u64;
     // SAFETY: the path lies right behind the header, with room for its longest.
-    unsafe { output::tell(core::ptr::from_ref(record).cast(), whole, Wake::Now) }.ok()
+    unsafe {
+        let data = core::ptr::from_ref(record).cast();
+        output::send(To::News, data, whole, Wake::Now)
+    }
+    .ok()
 }

@@ -16,10 +16,6 @@ pub static WEIGH_BY_CLOCK: Global<u32> = Global::new(1);
 #[unsafe(no_mangle)]
 pub static PACED: Global<u32> = Global::new(0);
 
-/// Number of ring buffers in use minus 1; that number is a power of two.
-#[unsafe(no_mangle)]
-pub static RING_MASK: Global<u32> = Global::new(0);
-
 /// Slots of the cache of thread states minus 1; their number is a power of two.
 #[unsafe(no_mangle)]
 pub static THREAD_MASK: Global<u32> = Global::new(shared::THREAD_SLOTS - 1);

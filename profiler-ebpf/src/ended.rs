@@ -16,7 +16,7 @@ use crate::{
     config,
     kernel_memory::read_or_zero,
     maps,
-    output::{self, Wake},
+    output::{self, To, Wake},
 };
 
 /// A slot of the table of threads that have ended: direct-mapped by thread id. One that is overwritten keeps the
@@ -63,8 +63,8 @@ pub fn free(ctx: RawTracePointContext) -> i32 {
         generation,
         cpu: read_or_zero(task, config::TASK_RUNTIME.load()),
     };
-    if output::tell_record(&record, Wake::WhenFilling).is_err() {
-        output::count(event::LIFECYCLE_LOST);
+    if output::send_record(To::News, &record, Wake::WhenFilling).is_err() {
+        output::count(event::NEWS_LOST);
     }
     0
 }

@@ -15,9 +15,9 @@ use profiler_common::{
 
 use crate::{config, kernel_memory::read, maps};
 
-/// Whether samples of the current thread, of this process, are wanted.
+/// Whether samples of the current thread, of this process, are wanted, where it has been looked at.
 #[inline(always)]
-pub fn wants(process: &Process) -> bool {
+pub fn wants(process: &Process, sight: Sight) -> bool {
     let Some(filter) = maps::FILTER.get(0) else {
         return false;
     };
@@ -26,6 +26,10 @@ pub fn wants(process: &Process) -> bool {
     let current = Current {
         task,
         flags: process.flags,
+        found: match sight {
+            Sight::In(found) => Some(found),
+            Sight::Out | Sight::Unknown => None,
+        },
     };
     filter::passes(filter, &InMap, &current)
 }
@@ -35,8 +39,8 @@ pub fn wants(process: &Process) -> bool {
 pub enum Sight {
     /// It is left out, whichever process it is of.
     Out,
-    /// It may be wanted.
-    In,
+    /// It may be wanted: what the places say, bits of `profiler_common::filter::verdict`.
+    In(u32),
     /// The filter does not go by places alone.
     Unknown,
 }
@@ -51,10 +55,11 @@ pub fn sight() -> Sight {
     if !filter::decides_by_place(filter.flags) {
         return Sight::Unknown;
     }
-    if filter::is_out_of_place(filter.flags, found(filter)) {
+    let found = found(filter);
+    if filter::is_out_of_place(filter.flags, found) {
         Sight::Out
     } else {
-        Sight::In
+        Sight::In(found)
     }
 }
 
@@ -81,7 +86,15 @@ pub extern "C" fn find_place() -> u32 {
     };
     // SAFETY: has no preconditions.
     let task = unsafe { bpf_get_current_task() };
-    filter::find(filter, &InMap, &Current { task, flags: 0 })
+    filter::find(
+        filter,
+        &InMap,
+        &Current {
+            task,
+            flags: 0,
+            found: None,
+        },
+    )
 }
 
 /// The map of places and users.
@@ -102,6 +115,8 @@ impl Matches for InMap {
 struct Current {
     task: u64,
     flags: u32,
+    /// What the places say of it, where that is known.
+    found: Option<u32>,
 }
 
 impl Subject for Current {
@@ -149,7 +164,10 @@ impl Subject for Current {
 
     #[inline(always)]
     fn recall(&self, filter: &Filter) -> Option<u32> {
-        Some(found(filter))
+        Some(match self.found {
+            Some(found) => found,
+            None => found(filter),
+        })
     }
 
     #[inline(always)]

@@ -15,14 +15,14 @@ use crate::{
     config, ended,
     kernel_memory::read_or_zero,
     maps,
-    output::{self, Wake},
+    output::{self, To, Wake},
 };
 
 #[inline(always)]
 fn report<T: Copy>(record: &T, wake: Wake) -> bool {
-    let sent = output::tell_record(record, wake).is_ok();
+    let sent = output::send_record(To::News, record, wake).is_ok();
     if !sent {
-        output::count(event::LIFECYCLE_LOST);
+        output::count(event::NEWS_LOST);
     }
     sent
 }

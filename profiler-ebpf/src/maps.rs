@@ -1,7 +1,8 @@
 //! The maps. Sizes that depend on the host are set by the loader.
 
 use aya_ebpf::{
-    macros::map,
+    btf_maps::{self, ArrayOfMaps},
+    macros::{btf_map, map},
     maps::{Array, HashMap, PerCpuArray, ProgramArray, RingBuf},
 };
 use profiler_common::{
@@ -70,18 +71,13 @@ pub static SENT_STACKS: PerCpuArray<u64> = PerCpuArray::with_max_entries(shared:
 #[map]
 pub static SENT_CODE: PerCpuArray<u64> = PerCpuArray::with_max_entries(shared::CODE_SLOTS, 0);
 
-/// The ring buffers: a CPU writes to the one with its number modulo [`crate::config::RING_MASK`] + 1.
-#[map]
-pub static RING_0: RingBuf = RingBuf::with_byte_size(shared::DEFAULT_RING_BYTES, 0);
-/// See [`RING_0`].
-#[map]
-pub static RING_1: RingBuf = RingBuf::with_byte_size(shared::DEFAULT_RING_BYTES, 0);
-/// See [`RING_0`].
-#[map]
-pub static RING_2: RingBuf = RingBuf::with_byte_size(shared::DEFAULT_RING_BYTES, 0);
-/// See [`RING_0`].
-#[map]
-pub static RING_3: RingBuf = RingBuf::with_byte_size(shared::DEFAULT_RING_BYTES, 0);
+/// The ring buffers of samples, by CPU number, so that no CPU waits for another. User space makes one for each CPU that it
+/// samples, and larger: what is said here is only of which kind they are.
+#[btf_map]
+pub static RINGS: ArrayOfMaps<CpuRing, 1> = ArrayOfMaps::new();
+
+/// A ring buffer of [`RINGS`]: a multiple of every page size.
+type CpuRing = btf_maps::RingBuf<u8, 65_536>;
 
 /// The ring buffer of the news of processes and cgroups, for all CPUs: it comes in the order in which it happened, and
 /// finds room where samples do not.

@@ -1,11 +1,11 @@
 //! Writing to the ring buffers.
 
+use core::ffi::c_void;
+
 use aya_ebpf::{
     bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP},
-    helpers::generated::{bpf_get_smp_processor_id, bpf_ringbuf_output},
-    maps::RingBuf,
+    helpers::generated::{bpf_get_smp_processor_id, bpf_ringbuf_output, bpf_ringbuf_query},
 };
-
 use profiler_common::shared::NEWS_BYTES;
 
 use crate::{config, maps};
@@ -22,87 +22,60 @@ pub enum Wake {
     Now,
 }
 
-/// Copies `bytes` bytes at `data` to the ring buffer of this CPU.
-///
-/// # Safety
-/// `data` must be valid for `bytes` bytes, in a way that the verifier sees.
-#[inline(always)]
-pub unsafe fn send(data: *const u8, bytes: u64, wake: Wake) -> Result<(), Full> {
-    // SAFETY: has no preconditions.
-    let cpu = unsafe { bpf_get_smp_processor_id() };
-    let filling = config::WAKEUP_BYTES.load();
-    // SAFETY: the caller's promise is passed on.
-    unsafe {
-        match cpu & config::RING_MASK.load() {
-            0 => send_to(&maps::RING_0, data, bytes, wake, filling),
-            1 => send_to(&maps::RING_1, data, bytes, wake, filling),
-            2 => send_to(&maps::RING_2, data, bytes, wake, filling),
-            _ => send_to(&maps::RING_3, data, bytes, wake, filling),
+/// Where something is sent to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum To {
+    /// The ring buffer of this CPU.
+    Samples,
+    /// The ring buffer of the news, which is that of all CPUs.
+    News,
+}
+
+impl To {
+    /// The ring buffer, as programs name it: by the address of its definition, or by that which a look-up gives; and how
+    /// many bytes in it are enough to wake user space. None on a CPU that is not sampled.
+    #[inline(always)]
+    fn ring(self) -> Option<(*mut c_void, u64)> {
+        match self {
+            Self::Samples => {
+                // SAFETY: has no preconditions.
+                let cpu = unsafe { bpf_get_smp_processor_id() };
+                let ring = core::ptr::from_ref(maps::RINGS.get(cpu)?);
+                Some((ring.cast_mut().cast(), config::WAKEUP_BYTES.load()))
+            }
+            Self::News => {
+                let ring = &raw const maps::NEWS;
+                Some((ring.cast_mut().cast(), u64::from(NEWS_BYTES / 4)))
+            }
         }
     }
 }
 
-/// Copies `bytes` bytes at `data` to the ring buffer of the news.
+/// Copies `bytes` bytes at `data` to a ring buffer.
 ///
 /// # Safety
-/// As for [`send`].
+/// `data` must be valid for `bytes` bytes, in a way that the verifier sees.
 #[inline(always)]
-pub unsafe fn tell(data: *const u8, bytes: u64, wake: Wake) -> Result<(), Full> {
-    let filling = u64::from(NEWS_BYTES / 4);
-    // SAFETY: the caller's promise is passed on.
-    unsafe { send_to(&maps::NEWS, data, bytes, wake, filling) }
-}
-
-/// Tells a piece of news, a record of fixed size, as [`tell`] does.
-#[inline(always)]
-pub fn tell_record<T: Copy>(record: &T, wake: Wake) -> Result<(), Full> {
-    // SAFETY: a reference is valid for the size of its type; records are repr(C) without padding.
-    unsafe {
-        tell(
-            core::ptr::from_ref(record).cast(),
-            size_of::<T>() as u64,
-            wake,
-        )
-    }
-}
-
-#[inline(always)]
-unsafe fn send_to(
-    ring: &RingBuf,
-    data: *const u8,
-    bytes: u64,
-    wake: Wake,
-    filling: u64,
-) -> Result<(), Full> {
-    let flags = if wake == Wake::Now || ring.query(BPF_RB_AVAIL_DATA.into()) > filling {
+pub unsafe fn send(to: To, data: *const u8, bytes: u64, wake: Wake) -> Result<(), Full> {
+    let (ring, filling) = to.ring().ok_or(Full)?;
+    // SAFETY: it is a ring buffer.
+    let is_filling = || unsafe { bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA.into()) } > filling;
+    let flags = if wake == Wake::Now || is_filling() {
         BPF_RB_FORCE_WAKEUP
     } else {
         BPF_RB_NO_WAKEUP
     };
-    // SAFETY: `data` is valid for `bytes` bytes by the caller's promise; a map is repr(transparent) over
-    // its definition, whose address is how programs name it.
-    let result = unsafe {
-        bpf_ringbuf_output(
-            core::ptr::from_ref(ring).cast_mut().cast(),
-            data.cast_mut().cast(),
-            bytes,
-            flags.into(),
-        )
-    };
+    // SAFETY: it is a ring buffer, and `data` is valid for `bytes` bytes by the caller's promise.
+    let result = unsafe { bpf_ringbuf_output(ring, data.cast_mut().cast(), bytes, flags.into()) };
     if result == 0 { Ok(()) } else { Err(Full) }
 }
 
 /// Sends a record of fixed size.
 #[inline(always)]
-pub fn send_record<T: Copy>(record: &T, wake: Wake) -> Result<(), Full> {
+pub fn send_record<T: Copy>(to: To, record: &T, wake: Wake) -> Result<(), Full> {
+    let data = core::ptr::from_ref(record).cast();
     // SAFETY: a reference is valid for the size of its type; records are repr(C) without padding.
-    unsafe {
-        send(
-            core::ptr::from_ref(record).cast(),
-            size_of::<T>() as u64,
-            wake,
-        )
-    }
+    unsafe { send(to, data, size_of::<T>() as u64, wake) }
 }
 
 /// Counts an event that has no process to be counted at.

@@ -14,7 +14,7 @@ use profiler_common::{
 use crate::{
     chain::{end, end_in, go_on, scratch, stops_after},
     maps,
-    output::{self, Wake},
+    output::{self, To, Wake},
     scratch::{MISSING_SLOTS, Scratch},
 };
 
@@ -179,7 +179,7 @@ pub fn finish(ctx: PerfEventContext) -> u32 {
         Wake::Now
     };
     // SAFETY: the frames lie right behind the header in the scratch memory, `limit` of them.
-    if unsafe { output::send(data, header + frames * frame, wake) }.is_err() {
+    if unsafe { output::send(To::Samples, data, header + frames * frame, wake) }.is_err() {
         end(Outcome::StackRingBufferFull);
         return 0;
     }
@@ -206,7 +206,7 @@ pub fn finish(ctx: PerfEventContext) -> u32 {
 /// Sends the sample; returns how it ended.
 #[inline(always)]
 fn send_sample(scratch: &Scratch) -> Outcome {
-    match output::send_record(&scratch.sample, Wake::WhenFilling) {
+    match output::send_record(To::Samples, &scratch.sample, Wake::WhenFilling) {
         Ok(()) => Outcome::Delivered,
         Err(output::Full) => Outcome::RingBufferFull,
     }

@@ -18,7 +18,7 @@ use profiler_common::{
     outcome::Outcome,
     process::{Process, STALE},
     record::{self, kind, mark},
-    shared::{self, Part, event},
+    shared::{self, Part},
 };
 
 use crate::{
@@ -27,7 +27,7 @@ use crate::{
     filter::{self, Sight},
     kernel_memory::read_or_zero,
     maps,
-    output::{self, Wake},
+    output::{self, To, Wake},
     scratch::Scratch,
     search::{search, thread_entry},
     strangers,
@@ -150,7 +150,7 @@ pub fn sample(ctx: PerfEventContext) -> u32 {
     }
     // SAFETY: has no preconditions.
     let now = unsafe { bpf_ktime_get_ns() };
-    let before = if sight == Sight::In {
+    let before = if matches!(sight, Sight::In(_)) {
         // What comes between two firings in such places is not kept count of.
         None
     } else {
@@ -171,7 +171,7 @@ pub fn sample(ctx: PerfEventContext) -> u32 {
     if process.flags & STALE != 0 {
         return 0;
     }
-    if config::FILTERED.load() != 0 && !filter::wants(process) {
+    if config::FILTERED.load() != 0 && !filter::wants(process, sight) {
         increment(&raw mut process.left_out);
         return 0;
     }
@@ -280,7 +280,6 @@ fn announce_thread(scratch: &Scratch) {
         ident: scratch.thread_pointer,
         comm: bpf_get_current_comm().unwrap_or([0; 16]),
     };
-    if output::send_record(&thread, Wake::WhenFilling).is_err() {
-        output::count(event::LIFECYCLE_LOST);
-    }
+    // Where there is no room, it has the name of its process until another CPU meets it.
+    let _ = output::send_record(To::Samples, &thread, Wake::WhenFilling);
 }

@@ -15,7 +15,7 @@ use crate::{
     config,
     kernel_memory::read_or_zero,
     maps,
-    output::{self, Wake},
+    output::{self, To, Wake},
 };
 
 /// How long a slot of the table stays quiet after a report: at first, and at most (ns). A compiler at run time
@@ -72,7 +72,7 @@ pub fn meet(pid: u32, now: u64) {
         pid,
         time: now,
     };
-    if output::tell_record(&stranger, Wake::Now).is_err() {
+    if output::send_record(To::News, &stranger, Wake::Now).is_err() {
         // It is met again.
         return;
     }

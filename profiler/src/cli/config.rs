@@ -37,8 +37,8 @@ pub struct Config {
     pub max_overhead: Option<Budget>,
     /// What the sampling event counts.
     pub clock: Clock,
-    /// Bytes of each ring buffer.
-    pub ring_bytes: u32,
+    /// Bytes of each CPU's ring buffer; None: by the number of CPUs.
+    pub ring_bytes: Option<u32>,
     /// Processes under profile at a time; None: as many as the host makes likely.
     pub max_processes: Option<u32>,
     /// Where to write; None: standard output.

@@ -112,9 +112,10 @@ pub struct RecordFlags {
     )]
     pub event: Clock,
 
-    /// Size of the buffer between kernel and profiler, per CPU: a power of two, 4k to 64m
-    #[arg(long, value_name = "SIZE", value_parser = parse::ring_size, default_value = "1m", hide_short_help = true, help_heading = "Recording")]
-    pub ring_buffer: u32,
+    /// Size of the buffer between kernel and profiler, of each CPU: a power of two, 4k to 64m [default: 8m shared out,
+    /// 128k to 512k]
+    #[arg(long, value_name = "SIZE", value_parser = parse::ring_size, hide_short_help = true, help_heading = "Recording")]
+    pub ring_buffer: Option<u32>,
 
     /// Processes under profile at a time [default: four times the threads that the host runs, at least 8192]
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=1 << 22), hide_short_help = true, help_heading = "Recording")]

@@ -8,6 +8,13 @@ use profiler_common::shared;
 const MOST_PROCESSES: u64 = 1 << 20;
 /// Bytes that the caches of thread states may take in all.
 const CACHE_BYTES: u64 = 16 << 20;
+/// Bytes that the ring buffers of samples may take in all, if that leaves each CPU [the least](RING_BYTES_MIN).
+const RINGS_BYTES: u64 = 8 << 20;
+/// Bytes of a CPU's ring buffer at least: room for some dozens of stacks that are met for the first time, with the names
+/// and line tables of all that is on them.
+const RING_BYTES_MIN: u64 = 128 << 10;
+/// Bytes of a CPU's ring buffer at most: room for 8,000 samples.
+const RING_BYTES_MAX: u64 = 512 << 10;
 /// Bytes of one entry of such a cache.
 const ENTRY_BYTES: u64 = 48;
 
@@ -18,6 +25,8 @@ pub struct Capacity {
     pub processes: u32,
     /// Slots of the cache of thread states of each CPU: a power of two.
     pub thread_slots: u32,
+    /// Bytes of the ring buffer of each CPU: a power of two.
+    pub ring_bytes: u32,
 }
 
 impl Capacity {
@@ -41,11 +50,18 @@ impl Capacity {
         let slots = slots.next_power_of_two();
         let slots = if slots > most { slots / 2 } else { slots };
         Self {
+            ring_bytes: ring_bytes(cpus),
             processes: processes
                 .unwrap_or_else(|| u32::try_from(room.min(pids.max(1))).unwrap_or(u32::MAX)),
             thread_slots: u32::try_from(slots).unwrap_or(shared::THREAD_SLOTS),
         }
     }
+}
+
+/// The largest power of two that is not more than a CPU's part.
+fn ring_bytes(cpus: u64) -> u32 {
+    let part = (RINGS_BYTES / cpus.max(1)).clamp(RING_BYTES_MIN, RING_BYTES_MAX);
+    1 << part.ilog2()
 }
 
 /// How many threads there are: the number behind the slash in `0.20 0.18 0.12 1/80 11206`, proc_loadavg(5).
@@ -63,6 +79,16 @@ mod tests {
     fn threads_of_the_load_average() {
         assert_eq!(threads("0.20 0.18 0.12 1/80 11206\n"), Some(80));
         assert_eq!(threads(""), None);
+    }
+
+    /// Makes sure that ring buffers share what there is for them as powers of two, between their least and their most.
+    #[test]
+    fn parts_of_the_ring_buffers() {
+        let kilobytes = |cpus| ring_bytes(cpus) >> 10;
+        assert_eq!([1, 2, 16].map(kilobytes), [512, 512, 512]);
+        assert_eq!([17, 32, 48].map(kilobytes), [256, 256, 128]);
+        assert_eq!([64, 192, 4096].map(kilobytes), [128, 128, 128]);
+        assert_eq!(kilobytes(0), 512);
     }
 
     /// Makes sure that maps grow with the host, within bounds, that there are never more processes than ids,

@@ -47,6 +47,9 @@ pub enum KernelError {
         /// What the kernel says.
         error: io::Error,
     },
+    /// The ring buffers cannot be waited for.
+    #[error("cannot wait for the ring buffers: {0}")]
+    Wait(io::Error),
     /// The CPUs could not be listed.
     #[error("cannot list the online CPUs: {0}")]
     Cpus(io::Error),

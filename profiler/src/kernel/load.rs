@@ -3,7 +3,7 @@
 use std::{
     fs::File,
     os::fd::{AsFd, RawFd},
-    panic, thread,
+    thread,
 };
 
 use aya::{
@@ -20,6 +20,7 @@ use super::{
     capacity::Capacity,
     error::KernelError,
     filter::FilterMaps,
+    joined,
     offsets::Offsets,
     perf::{self, period_ns},
     programs::{Programs, take},
@@ -39,8 +40,8 @@ pub struct Options {
     pub clock: Clock,
     /// Samples per second and CPU.
     pub rate_hz: u64,
-    /// Bytes of each ring buffer: a power of two and a multiple of the page size.
-    pub ring_bytes: u32,
+    /// Bytes of each CPU's ring buffer: a power of two and a multiple of the page size; None: by the number of CPUs.
+    pub ring_bytes: Option<u32>,
     /// Processes under profile at a time; None: as many as the host makes likely.
     pub max_processes: Option<u32>,
     /// Whether to hear of each exec on the host.
@@ -83,8 +84,9 @@ impl Kernel {
             return Err(KernelError::NoObject);
         }
         let cpus = perf::online_cpus().map_err(KernelError::Cpus)?;
-        let sizes = rings::Sizes::new(cpus.len(), options.ring_bytes);
         let capacity = Capacity::of_host(cpus.len(), options.max_processes);
+        let ring_bytes = options.ring_bytes.unwrap_or(capacity.ring_bytes);
+        let wakeup = u64::from(ring_bytes / 4);
         let period = period_ns(options.rate_hz);
         // aya reads the kernel's types too, unasked: at the same time.
         let (mut loader, offsets) = thread::scope(|scope| {
@@ -103,13 +105,11 @@ impl Kernel {
         let paced = u32::from(options.paced);
         let stop_after = options.stop_after.map_or(0, |part| part as u32);
         let thread_mask = capacity.thread_slots - 1;
-        let (ring_mask, wakeup) = (sizes.mask(), sizes.wakeup_bytes());
         loader
             .override_global("PERIOD_NS", &period, true)
             .override_global("WEIGH_BY_CLOCK", &by_clock, true)
             .override_global("PACED", &paced, true)
             .override_global("STOP_AFTER", &stop_after, true)
-            .override_global("RING_MASK", &ring_mask, true)
             .override_global("THREAD_MASK", &thread_mask, true)
             .override_global("WAKEUP_BYTES", &wakeup, true)
             .override_global("REPORT_EVERY_EXEC", &every_exec, true);
@@ -117,8 +117,8 @@ impl Kernel {
         if options.filtered {
             loader.map_max_entries("MATCHES", MAX_MATCHES);
         }
-        sizes.set(&mut loader);
         loader
+            .map_max_entries(rings::SAMPLES, cpus.iter().max().map_or(1, |cpu| cpu + 1))
             .map_max_entries("PROCESSES", capacity.processes)
             .map_max_entries("THREADS", capacity.thread_slots);
         let mut ebpf = loader.load(OBJECT)?;
@@ -131,7 +131,7 @@ impl Kernel {
             Array::try_from(take(&mut ebpf, "FILTER")?)?,
             HashMap::try_from(take(&mut ebpf, "MATCHES")?)?,
         );
-        let rings = Rings::new(&mut ebpf, sizes)?;
+        let rings = Rings::new(&mut ebpf, &cpus, ring_bytes)?;
         let events = PerCpuArray::try_from(take(&mut ebpf, "EVENTS")?)?;
         let pace = Array::try_from(take(&mut ebpf, "PACE")?)?;
         // None where the kernel side was built without its log.
@@ -181,11 +181,13 @@ impl Kernel {
         cgroup: Option<&File>,
         mut meanwhile: impl FnMut(&mut Registry) -> bool,
     ) -> Result<Option<KernelError>, KernelError> {
-        let programs = &mut self.programs;
+        let (programs, rings) = (&mut self.programs, &self.rings);
         let (cpus, clock) = (&self.cpus, self.options.clock);
         let (sampling, refusal) = thread::scope(|scope| {
+            let handing_over = scope.spawn(|| rings.hand_over());
             let loading = scope.spawn(|| {
                 let program = programs.load()?;
+                joined(handing_over)?;
                 let start = |cgroup| Sampling::start(clock, period_ns, cpus, cgroup, program);
                 let refusal = match cgroup.map(|cgroup| start(Some(cgroup.as_fd()))) {
                     Some(Ok(sampling)) => return Ok((sampling, None)),
@@ -280,10 +282,10 @@ impl Kernel {
         self.rings.samples(handle);
     }
 
-    /// The ring buffers' descriptors, to wait on.
+    /// What to wait on for the ring buffers.
     #[must_use]
-    pub fn descriptors(&self) -> Vec<RawFd> {
-        self.rings.descriptors()
+    pub fn descriptor(&self) -> RawFd {
+        self.rings.descriptor()
     }
 
     /// How often something happened that has no process to be counted at
@@ -294,11 +296,4 @@ impl Kernel {
             .get(&event, 0)
             .map_or(0, |values| values.iter().sum())
     }
-}
-
-/// What a thread returned; its panic goes on here.
-fn joined<T>(thread: thread::ScopedJoinHandle<'_, T>) -> T {
-    thread
-        .join()
-        .unwrap_or_else(|payload| panic::resume_unwind(payload))
 }

@@ -19,3 +19,12 @@ pub use error::KernelError;
 pub use load::{Kernel, Options};
 pub use perf::{Clock, period_ns};
 pub use statistics::RunTime;
+
+use std::{panic, thread::ScopedJoinHandle};
+
+/// What a thread returned; its panic goes on here.
+fn joined<T>(thread: ScopedJoinHandle<'_, T>) -> T {
+    thread
+        .join()
+        .unwrap_or_else(|payload| panic::resume_unwind(payload))
+}

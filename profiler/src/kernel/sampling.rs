@@ -6,6 +6,8 @@
 use std::{
     io,
     os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
+    thread,
+    time::{Duration, Instant},
 };
 
 use super::{Clock, KernelError};
@@ -47,6 +49,9 @@ const ENABLE: libc::Ioctl = 0x2400;
 const SET_PERIOD: libc::Ioctl = 0x4008_2404;
 const SET_BPF: libc::Ioctl = 0x4004_2408;
 
+/// Over so much time (ns) the events of all CPUs begin, at most: nobody waits longer for the first.
+const SPREAD_MAX_NS: u64 = 100_000_000;
+
 /// The events. They fire until this is dropped.
 #[derive(Debug, Default)]
 pub struct Sampling {
@@ -61,6 +66,10 @@ impl Sampling {
     /// goes on there (`perf_swevent_cancel_hrtimer`, Linux kernel/events/core.c), so that short bursts are sampled as
     /// often as long ones. Where version 1 has the controller `perf_event`, the kernel refuses.
     ///
+    /// The CPUs do not fire at the same instant. A CPU clock fires a period after it begins, on its CPU, and each period
+    /// from then on (`perf_swevent_start_hrtimer`, in the same file): the events begin one after the other, each where
+    /// its turn in the period is. Bound to a cgroup, an event begins when that comes to the CPU, which is its turn.
+    ///
     /// # Errors
     /// Where the kernel refuses.
     pub fn start(
@@ -70,13 +79,17 @@ impl Sampling {
         cgroup: Option<BorrowedFd<'_>>,
         program: BorrowedFd<'_>,
     ) -> Result<Self, KernelError> {
-        let events =
-            cpus.iter()
-                .map(|&cpu| {
-                    start((clock, period_ns), cpu, cgroup, program)
-                        .map_err(|error| KernelError::Perf { cpu, clock, error })
-                })
-                .collect::<Result<_, _>>()?;
+        let refused = |cpu| move |error| KernelError::Perf { cpu, clock, error };
+        let events = cpus
+            .iter()
+            .map(|&cpu| open((clock, period_ns), cpu, cgroup, program).map_err(refused(cpu)))
+            .collect::<Result<Vec<_>, _>>()?;
+        let begin = Instant::now();
+        for ((event, &cpu), turn) in events.iter().zip(cpus).zip(turns(period_ns, cpus.len())) {
+            // Who is late does not wait: where there are more CPUs than fit into a period, they begin as they can.
+            thread::sleep((begin + turn).saturating_duration_since(Instant::now()));
+            enable(event).map_err(refused(cpu))?;
+        }
         Ok(Self {
             clock,
             period_ns,
@@ -89,7 +102,9 @@ impl Sampling {
         self.period_ns
     }
 
-    /// Begins another period (ns) on each CPU.
+    /// Begins another period (ns) on each CPU, at once: a CPU clock begins it when it is told (`__perf_event_period`). So
+    /// the CPUs come as close to each other as the calls, some microseconds: to wait for the turn of each would cost more
+    /// wake-ups than a small budget has, ten times a second.
     pub fn restart(&mut self, period_ns: u64) {
         self.period_ns = period_ns;
         let value = self.clock.value(period_ns);
@@ -112,7 +127,14 @@ impl Clock {
     }
 }
 
-fn start(
+/// When the events of so many CPUs begin: evenly over a period, or over the first part of a long one.
+fn turns(period_ns: u64, cpus: usize) -> impl Iterator<Item = Duration> {
+    let (spread, cpus) = (period_ns.min(SPREAD_MAX_NS), cpus as u64);
+    (0..cpus).map(move |turn| Duration::from_nanos(spread * turn / cpus))
+}
+
+/// Opens an event, which does not fire yet.
+fn open(
     (clock, period_ns): (Clock, u64),
     cpu: u32,
     cgroup: Option<BorrowedFd<'_>>,
@@ -156,16 +178,33 @@ fn start(
     if unsafe { libc::ioctl(event.as_raw_fd(), SET_BPF, program.as_raw_fd()) } < 0 {
         return Err(io::Error::last_os_error());
     }
+    Ok(event)
+}
+
+fn enable(event: &OwnedFd) -> io::Result<()> {
     // SAFETY: this request takes no argument.
     if unsafe { libc::ioctl(event.as_raw_fd(), ENABLE, 0) } < 0 {
         return Err(io::Error::last_os_error());
     }
-    Ok(event)
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Makes sure that events begin apart, within a period, and that nobody waits long for the last.
+    #[test]
+    fn turns_of_cpus() {
+        let of = |period, cpus| turns(period, cpus).collect::<Vec<_>>();
+        let milliseconds = Duration::from_millis;
+        assert_eq!(of(10_000_000, 2), [0, 5].map(milliseconds));
+        assert_eq!(of(1_000_000_000, 4), [0, 25, 50, 75].map(milliseconds));
+        assert_eq!(of(10_000_000, 0), []);
+        let many = of(10_101_010, 192);
+        assert!(many.is_sorted_by(|earlier, later| *later - *earlier >= Duration::from_micros(52)));
+        assert!(many[191] < Duration::from_nanos(10_101_010));
+    }
 
     /// Makes sure that periods become what each clock takes, and never 0.
     #[test]

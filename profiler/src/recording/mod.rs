@@ -185,7 +185,7 @@ impl Recording {
         refresh: Option<Duration>,
         mut progress: impl FnMut(&Self),
     ) -> Result<(), KernelError> {
-        let descriptors = self.kernel.descriptors();
+        let descriptor = self.kernel.descriptor();
         loop {
             let elapsed = self.sampling_since.elapsed();
             let rest = self
@@ -205,7 +205,7 @@ impl Recording {
             .flatten()
             .min()
             .unwrap_or(LOOK);
-            wait::for_input(&descriptors, &mut self.lives, stop, timeout);
+            wait::for_input(&[descriptor], &mut self.lives, stop, timeout);
             let before = self.collector.processes.len();
             self.drain()?;
             self.look()?;

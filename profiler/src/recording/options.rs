@@ -2,7 +2,7 @@
 
 use std::{io, time::Duration};
 
-use profiler_common::shared::{DEFAULT_RING_BYTES, Part};
+use profiler_common::shared::Part;
 
 use super::{
     discovery::Scope,
@@ -30,8 +30,8 @@ pub struct Options {
     pub max_overhead: Option<Budget>,
     /// What the sampling event counts.
     pub clock: Clock,
-    /// Bytes of each ring buffer.
-    pub ring_bytes: u32,
+    /// Bytes of each CPU's ring buffer; None: by the number of CPUs.
+    pub ring_bytes: Option<u32>,
     /// Processes under profile at a time; None: as many as the host makes likely.
     pub max_processes: Option<u32>,
     /// Whether the kernel is to count what the programs cost.
@@ -56,7 +56,7 @@ impl Options {
             duration: None,
             rate_hz,
             clock: Clock::default(),
-            ring_bytes: DEFAULT_RING_BYTES,
+            ring_bytes: None,
             max_processes: None,
             count_run_time: false,
             max_overhead: None,

@@ -156,7 +156,7 @@ impl Recording {
         for labels in selection.nameless() {
             self.containers.meet(&labels);
         }
-        let lost = self.kernel.count(event::LIFECYCLE_LOST);
+        let lost = self.kernel.count(event::NEWS_LOST);
         if selection.learn(self.containers.names()) || lost != self.news_lost {
             self.news_lost = lost;
             selection.look();

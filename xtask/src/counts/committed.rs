@@ -28,8 +28,6 @@ pub struct Counts {
 pub struct Verifier {
     /// The kernel's version: another one counts otherwise.
     pub kernel: String,
-    /// How many ring buffers there were: the verifier leaves out what is for more of them.
-    pub rings: usize,
     /// By program.
     pub instructions: BTreeMap<String, u64>,
 }
@@ -52,7 +50,7 @@ impl Counts {
     pub fn compare(&self, committed: &Self) -> Comparison {
         let mut comparison = Comparison::default();
         let (ours, theirs) = (&self.verifier, &committed.verifier);
-        if (&ours.kernel, ours.rings) == (&theirs.kernel, theirs.rings) {
+        if ours.kernel == theirs.kernel {
             let name = |program: &String| format!("instructions verified, {program}");
             let before = |program: &String| Some(*theirs.instructions.get(program)? as f64);
             for (program, &count) in &ours.instructions {
@@ -60,8 +58,8 @@ impl Counts {
             }
         } else {
             comparison.notes.push(format!(
-                "Instructions verified are not compared: committed are those of Linux {} with {} ring buffers, this is {} with {}.",
-                theirs.kernel, theirs.rings, ours.kernel, ours.rings
+                "Instructions verified are not compared: committed are those of Linux {}, this is {}.",
+                theirs.kernel, ours.kernel
             ));
         }
         comparison.add(
@@ -174,7 +172,6 @@ mod tests {
         Counts {
             verifier: Verifier {
                 kernel: kernel.into(),
-                rings: 2,
                 instructions: BTreeMap::from([("sample".into(), verified)]),
             },
             bytes_per_sample: bytes,

@@ -33,7 +33,6 @@ pub fn measure(streams: &Streams) -> Result<Counts> {
     Ok(Counts {
         verifier: Verifier {
             kernel: kernel()?,
-            rings: rings()?,
             instructions: serde_json::from_value(recorded["verified_instructions"].clone())?,
         },
         bytes_per_sample: number(&weighed, "bytes_per_sample")?,
@@ -77,16 +76,6 @@ fn kernel() -> Result<String> {
         (Some(major), Some(minor)) => Ok(format!("{major}.{}", minor.trim())),
         _ => anyhow::bail!("the kernel's release is {release:?}"),
     }
-}
-
-/// How many ring buffers samples go to: the verifier knows, and leaves out what is for more of them.
-fn rings() -> Result<usize> {
-    let online = fs::read_to_string("/proc/cpuinfo")?;
-    let cpus = online
-        .lines()
-        .filter(|line| line.starts_with("processor"))
-        .count();
-    Ok(cpus.next_power_of_two().min(4))
 }
 
 /// What compiled the user side.
