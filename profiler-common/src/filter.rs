@@ -95,7 +95,7 @@ pub struct Probe {
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct Filter {
-    /// Bits of [`test`].
+    /// Bits of [`mod@test`].
     pub flags: u32,
     /// How many probes there are.
     pub probe_count: u32,

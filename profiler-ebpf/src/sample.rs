@@ -35,7 +35,8 @@ use crate::{
     walk::{start_walk, walk_here},
 };
 
-/// When the event fired on this CPU (ns).
+/// When the event fired on this CPU (ns); all 0 where it did not, or nobody knows. That is no `Option`, in which LLVM
+/// leaves the times undefined where there are none, and may keep what was never set: then the verifier refuses it.
 struct Fired {
     /// For the first time.
     first: u64,
@@ -43,25 +44,30 @@ struct Fired {
     last: u64,
 }
 
+/// It did not.
+const NEVER: Fired = Fired { first: 0, last: 0 };
+
 /// Notes that the event fired on this CPU now; when it did before.
 ///
 /// All that an idle CPU does, whose caches are cold: one line of memory.
 #[inline(always)]
-fn fired(now: u64) -> Option<Fired> {
-    let clock = maps::CLOCK.get_ptr_mut(0)?;
+fn fired(now: u64) -> Fired {
+    let Some(clock) = maps::CLOCK.get_ptr_mut(0) else {
+        return NEVER;
+    };
     // SAFETY: per-CPU memory that only this program uses.
     let clock = unsafe { &mut *clock };
     if clock.first == 0 {
         clock.first = now;
         clock.last = now;
-        return None;
+        return NEVER;
     }
     let before = Fired {
         first: clock.first,
         last: clock.last,
     };
     clock.last = now;
-    Some(before)
+    before
 }
 
 /// What user space tells of the period; 0 where it does not change it.
@@ -97,14 +103,14 @@ fn begin_anew(now: u64) {
 /// those of the rate that was asked for, also where user space has it fire more slowly; each time that user space
 /// changes that, the grid begins anew.
 #[inline(always)]
-fn periods(before: Option<Fired>, now: u64) -> u32 {
+fn periods(before: Fired, now: u64) -> u32 {
     let period = config::PERIOD_NS.load();
     if config::WEIGH_BY_CLOCK.load() == 0 || period == 0 {
         return 1;
     }
-    let Some(before) = before else {
+    if before.first == 0 {
         return pace(shared::pace::STRIDE).max(1) as u32;
-    };
+    }
     // Half a period early, so that neither a late first firing nor a late one after it crosses the grid.
     let origin = before.first - period / 2;
     let passed = (now - origin) / period - (before.last - origin) / period;
@@ -152,7 +158,7 @@ pub fn sample(ctx: PerfEventContext) -> u32 {
     let now = unsafe { bpf_ktime_get_ns() };
     let before = if sight.verdict == Verdict::In {
         // What comes between two firings in such places is not kept count of.
-        None
+        NEVER
     } else {
         fired(now)
     };

@@ -9,7 +9,7 @@ use end_to_end::{
     collapsed::Collapsed,
     containers::{self, ByHand, Container, Host},
     environment::{Turn, skip},
-    interpreters::{self, Interpreter},
+    interpreters::{Interpreter, of_host},
     profiler::Profiler,
     stats::{Process, Stats},
     target::Target,
@@ -85,11 +85,7 @@ fn a_container_is_found_and_labelled() -> Result<()> {
     let mut host = Host::find(&python);
     let sleepers = SLEEPERS.to_string();
     let contained = host.start("pyprof-shop", &python, "sleepers.py", &[&sleepers])?;
-    let beside = interpreters::required()?
-        .into_iter()
-        .find(|one| one.root.is_none())
-        .context("no interpreter of the host's own")?;
-    let beside = Target::start(&beside, "busy.py", ["5"])?;
+    let beside = Target::start(&of_host()?, "busy.py", ["5"])?;
 
     let run = Profiler::of_all(RATE_HZ, "4s")
         .args(["--group-by", "container,process,thread"])

@@ -152,14 +152,6 @@ fn check_words(run: &Run, samples: &Samples) -> Result<()> {
     Ok(())
 }
 
-/// How many samples were lost for want of room in a ring buffer.
-fn without_room(samples: &Samples) -> u64 {
-    ["ring-buffer-full", "stack-ring-buffer-full"]
-        .iter()
-        .filter_map(|reason| samples.lost.get(*reason))
-        .sum()
-}
-
 /// Makes sure that a profiler that is stopped for five seconds, with ring buffers that hold one, loses samples under
 /// that reason, and that times and shares are right all the same.
 #[test]
@@ -175,7 +167,7 @@ fn stopped() -> Result<()> {
             thread::sleep(Duration::from_secs(5));
             running.signal(libc::SIGCONT)
         })?;
-        ensure!(without_room(&samples) > 0, "nothing was lost: {samples:?}");
+        ensure!(samples.without_room() > 0, "nothing was lost: {samples:?}");
         Ok(())
     })
 }
@@ -210,7 +202,7 @@ fn without_room_for_more() -> Result<()> {
         let programs = Programs::start(&INTERPRETERS[..2])?;
         let profiler = Profiler::of(programs.all(), "10khz", "4s").args(["--ring-buffer", "4k"]);
         let samples = programs.profile(profiler, |_| Ok(()))?;
-        ensure!(without_room(&samples) > 0, "nothing was lost: {samples:?}");
+        ensure!(samples.without_room() > 0, "nothing was lost: {samples:?}");
         Ok(())
     })
 }

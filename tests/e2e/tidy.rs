@@ -94,22 +94,27 @@ fn pages_name_what_exists() -> Result<()> {
     Ok(())
 }
 
-/// Makes sure that ARCHITECTURE.md has a word on each top-level module of the profiler.
+/// Makes sure that ARCHITECTURE.md has a word on each top-level module of the profiler and on each end-to-end test.
 #[test]
-fn every_module_is_on_the_map() -> Result<()> {
+fn modules_and_tests_are_on_the_map() -> Result<()> {
     let map = page("ARCHITECTURE.md")?;
     let named: BTreeSet<&str> = paths_in_backticks(&map).collect();
-    let mut modules = 0;
-    for entry in fs::read_dir(workspace().join("profiler/src"))? {
-        let file = entry?.file_name();
-        let path = format!("profiler/src/{}", file.to_string_lossy());
-        ensure!(
-            named.contains(&*path),
-            "ARCHITECTURE.md does not name {path}"
-        );
-        modules += 1;
+    for (folder, ending) in [("profiler/src", ""), ("tests/e2e", ".rs")] {
+        let mut files = 0;
+        for entry in fs::read_dir(workspace().join(folder))? {
+            let file = entry?.file_name();
+            let path = format!("{folder}/{}", file.to_string_lossy());
+            if !path.ends_with(ending) {
+                continue;
+            }
+            ensure!(
+                named.contains(&*path),
+                "ARCHITECTURE.md does not name {path}"
+            );
+            files += 1;
+        }
+        ensure!(files > 0, "there is nothing in {folder}");
     }
-    ensure!(modules > 0, "there are no modules");
     Ok(())
 }
 

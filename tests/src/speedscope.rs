@@ -78,7 +78,7 @@ impl Speedscope {
         Collapsed { stacks }
     }
 
-    /// The share of the time that was spent in or under a function whose frame's name begins so.
+    /// The share of the time that was spent in or under a function of this name.
     #[must_use]
     pub fn share_under(&self, function: &str) -> f64 {
         let is_meant = |&index: &usize| {

@@ -199,6 +199,15 @@ impl Samples {
         self.lost.values().sum()
     }
 
+    /// Samples that were lost for want of room in a ring buffer.
+    #[must_use]
+    pub fn without_room(&self) -> u64 {
+        ["ring-buffer-full", "stack-ring-buffer-full"]
+            .iter()
+            .filter_map(|reason| self.lost.get(*reason))
+            .sum()
+    }
+
     fn check_balance(&self) -> Result<()> {
         ensure!(
             self.taken == self.delivered + self.lost_total(),

@@ -33,7 +33,7 @@ pub mod feature {
     pub const FIRST_TRACEABLE: u32 = 1 << 2;
     /// The code object's identity words hold a version that its interpreter never uses twice (`co_version`,
     /// 3.12+; without the GIL a lock guards the counter); 0 once the 32 bits are used up. Interpreters count each
-    /// for itself, and one may come to lie where another was: see [`Layout::interpreter_id`].
+    /// for itself, and one may come to lie where another was: see [`super::Layout::interpreter_id`].
     pub const CODE_VERSION: u32 = 1 << 3;
     /// Code objects have a qualified name of their own (3.11+).
     pub const QUALNAME: u32 = 1 << 4;

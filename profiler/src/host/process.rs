@@ -96,7 +96,7 @@ impl Stat {
     }
 }
 
-/// How busy a process seems: whether it runs now, and what it has used so far.
+/// How busy a process seems: whether it runs now, and the CPU time that it has used so far (clock ticks).
 #[must_use]
 pub fn load(pid: u32) -> (bool, u64) {
     Stat::of(pid).map_or((false, 0), |stat| (stat.state == b'R', stat.ticks))

@@ -65,6 +65,8 @@ pub struct Kernel {
     filter: FilterMaps,
     sampling: Sampling,
     pace: Array<MapData, u64>,
+    /// How often the period was changed.
+    restarts: u64,
     cpus: Vec<u32>,
     options: Options,
     #[cfg(feature = "diagnostics")]
@@ -145,6 +147,7 @@ impl Kernel {
             filter,
             sampling: Sampling::default(),
             pace,
+            restarts: 0,
             cpus,
             options,
             #[cfg(feature = "diagnostics")]
@@ -219,8 +222,8 @@ impl Kernel {
     pub fn change_period(&mut self, period_ns: u64) -> Result<(), KernelError> {
         self.sampling.restart(period_ns);
         // Afterwards: a firing in between is still on the old grid.
-        let restarts = self.pace.get(&shared::pace::RESTARTS, 0)? + 1;
-        self.pace.set(shared::pace::RESTARTS, restarts, 0)?;
+        self.restarts += 1;
+        self.pace.set(shared::pace::RESTARTS, self.restarts, 0)?;
         let asked_ns = perf::period_ns(self.options.rate_hz);
         let stride = (period_ns / asked_ns.max(1)).max(1);
         Ok(self.pace.set(shared::pace::STRIDE, stride, 0)?)

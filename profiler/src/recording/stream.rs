@@ -2,7 +2,7 @@
 //! without a kernel. For measurements alone: `profiler/examples/streams`.
 //!
 //! A file is a sequence of words of eight bytes in this machine's order, so that records are aligned in it as they are
-//! in a ring buffer: first [`MAGIC`] and the sampling period (ns), then entries, each a word with its kind (lower half)
+//! in a ring buffer: first `MAGIC` and the sampling period (ns), then entries, each a word with its kind (lower half)
 //! and its length in bytes (upper half), and its bytes up to the next whole word.
 
 use std::{

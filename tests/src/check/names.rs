@@ -14,7 +14,7 @@ fn may_change(point: u32) -> bool {
 }
 
 /// Whether `shown` is the name with these code points: each character as it is, save for those that
-/// [`may_change`], of which something short stands in the place.
+/// `may_change`, of which something short stands in the place.
 #[must_use]
 pub fn shows(shown: &str, name: &[u32]) -> bool {
     matches(shown, name, str::is_empty)

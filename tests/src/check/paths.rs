@@ -37,7 +37,7 @@ pub const UNREADABLE: &str = "[frames unreadable]";
 
 /// Takes out the stacks of which the profiler says that it knows nothing; how many samples they had.
 ///
-/// That is no wrong stack. Up to 3.12 a thread's newest frame hangs on memory that the interpreter links
+/// That is no wrong stack. In 3.11 and 3.12 a thread's newest frame hangs on memory that the interpreter links
 /// before it fills it in, and a sample may come in between.
 pub fn take_unknown(profile: &mut Collapsed) -> u64 {
     let is_unknown = |stack: &Stack| stack.names().eq([UNREADABLE]);

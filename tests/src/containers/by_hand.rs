@@ -58,15 +58,11 @@ impl ByHand {
         })
     }
 
-    /// As [`super::Host::end`].
-    ///
-    /// # Errors
-    /// Never: what is left is removed at the end of all.
-    pub fn end(&mut self, container: Container) -> Result<()> {
+    /// As [`super::Host::end`]; what is left is removed at the end of all.
+    pub fn end(&mut self, container: Container) {
         drop(container.target);
         self.cgroups
             .retain(|cgroup| !cgroup.path.ends_with(&container.id));
-        Ok(())
     }
 }
 

@@ -86,9 +86,10 @@ impl Host {
     /// Where that fails.
     pub fn end(&mut self, container: Container) -> Result<()> {
         match self {
-            Self::Podman(podman) => podman.end(&container),
+            Self::Podman(podman) => podman.end(&container)?,
             Self::ByHand(by_hand) => by_hand.end(container),
         }
+        Ok(())
     }
 }
 

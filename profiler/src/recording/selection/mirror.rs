@@ -41,7 +41,7 @@ impl Mirror {
         }
     }
 
-    /// Has more tested: bits of [`test`].
+    /// Has more tested: bits of [`mod@test`].
     pub fn test(&mut self, flags: u32) {
         self.filter.flags |= flags;
         self.filter_changed = true;
