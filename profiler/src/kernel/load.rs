@@ -26,6 +26,7 @@ use super::{
     registry::Registry,
     rings::{self, Rings},
     sampling::Sampling,
+    sent::Sent,
     statistics::RunTime,
 };
 
@@ -62,6 +63,7 @@ pub struct Kernel {
     rings: Rings,
     events: PerCpuArray<MapData, u64>,
     filter: FilterMaps,
+    sent: Sent,
     sampling: Sampling,
     pace: Array<MapData, u64>,
     cpus: Vec<u32>,
@@ -129,6 +131,10 @@ impl Kernel {
             Array::try_from(take(&mut ebpf, "FILTER")?)?,
             HashMap::try_from(take(&mut ebpf, "MATCHES")?)?,
         );
+        let sent = Sent::new(
+            take(&mut ebpf, "SENT_STACKS")?,
+            take(&mut ebpf, "SENT_CODE")?,
+        )?;
         let rings = Rings::new(&mut ebpf, sizes)?;
         let events = PerCpuArray::try_from(take(&mut ebpf, "EVENTS")?)?;
         let pace = Array::try_from(take(&mut ebpf, "PACE")?)?;
@@ -143,6 +149,7 @@ impl Kernel {
             rings,
             events,
             filter,
+            sent,
             sampling: Sampling::default(),
             pace,
             cpus,
@@ -163,6 +170,19 @@ impl Kernel {
     /// The filter, where there is one: until it is set nothing passes.
     pub const fn filter(&mut self) -> &mut FilterMaps {
         &mut self.filter
+    }
+
+    /// Has the kernel side send stacks, by id, and code objects, by key, again when it meets them.
+    ///
+    /// # Errors
+    /// Where a map cannot be written.
+    pub fn send_again<'a>(
+        &self,
+        stacks: impl IntoIterator<Item = &'a u64>,
+        code: impl IntoIterator<Item = &'a u64>,
+    ) -> Result<(), KernelError> {
+        self.sent
+            .forget(stacks.into_iter().copied(), code.into_iter().copied())
     }
 
     /// Begins to sample on every CPU, each `period_ns`; where a cgroup of version 2 is given, by its directory, in it and

@@ -13,6 +13,7 @@ mod programs;
 pub mod registry;
 mod rings;
 mod sampling;
+mod sent;
 mod statistics;
 
 pub use error::KernelError;

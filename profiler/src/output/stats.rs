@@ -9,7 +9,7 @@ use crate::{
     profile::{ledger::Ledger, model::Profile},
 };
 
-use super::Error;
+use super::{Error, memory};
 
 /// What `status` says of a process that was profiled; otherwise it says why not.
 const PROFILED: &str = "profiled";
@@ -27,6 +27,7 @@ struct Stats<'a> {
     profiler: Profiler,
     /// Null where there was none.
     budget: Option<Budget>,
+    memory: Memory,
     processes: Vec<Process<'a>>,
 }
 
@@ -47,6 +48,19 @@ struct Budget {
     lowered_hz: Option<f64>,
     /// The lowest rate.
     lowest_hz: f64,
+}
+
+/// How the bound of memory was kept.
+#[derive(Serialize)]
+struct Memory {
+    /// What the profiler might take.
+    bound_bytes: u64,
+    /// Stacks that were dropped, and functions that none of the others has.
+    dropped_stacks: u64,
+    dropped_functions: u64,
+    /// Samples of such stacks, and what they weigh: they are in the profile, under a mark.
+    dropped_samples: u64,
+    dropped_s: f64,
 }
 
 #[derive(Serialize)]
@@ -104,6 +118,7 @@ pub fn write(profile: &Profile, out: &mut dyn Write) -> Result<(), Error> {
     for sample in &profile.samples {
         weights[sample.process] += sample.weight_ns;
     }
+    let (dropped_ns, dropped_samples) = memory::dropped(profile);
     let stats = Stats {
         version: &recording.version,
         kernel: &recording.kernel,
@@ -126,6 +141,13 @@ pub fn write(profile: &Profile, out: &mut dyn Write) -> Result<(), Error> {
             lowered_hz: (kept.lowered > 0.0).then_some(kept.lowered_hz),
             lowest_hz: kept.lowest_hz,
         }),
+        memory: Memory {
+            bound_bytes: recording.memory.bound_bytes,
+            dropped_stacks: recording.memory.stacks,
+            dropped_functions: recording.memory.functions,
+            dropped_samples,
+            dropped_s: seconds(dropped_ns),
+        },
         processes: profile
             .processes
             .iter()
@@ -208,6 +230,9 @@ mod tests {
             },
             "profiler": {"cpu_s": 0.02, "bpf_s": 0.005, "rss_peak_bytes": 20_971_520},
             "budget": null,
+            "memory": {
+                "bound_bytes": 0, "dropped_stacks": 0, "dropped_functions": 0, "dropped_samples": 0, "dropped_s": 0.0,
+            },
         });
         expected["processes"] = stats["processes"].clone();
         assert_eq!(stats, expected);

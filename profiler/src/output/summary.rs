@@ -13,6 +13,7 @@ use crate::profile::model::{Process, Profile};
 use super::{
     Format, Options, budget,
     hottest::hottest,
+    memory,
     text::{count, counted, for_terminal, percent, printable, time},
 };
 
@@ -248,10 +249,11 @@ fn write_cost(profile: &Profile, out: &mut dyn Write) -> io::Result<()> {
         percent(cpu_ns, recording.duration_ns),
         recording.profiler_rss_peak_bytes.div_ceil(1_000_000)
     )?;
-    match budget::sentence(recording) {
-        Some(sentence) => writeln!(out, "{sentence}"),
-        None => Ok(()),
+    let sentences = [budget::sentence(recording), memory::sentence(profile)];
+    for sentence in sentences.into_iter().flatten() {
+        writeln!(out, "{sentence}")?;
     }
+    Ok(())
 }
 
 fn write_written(written: Written<'_>, out: &mut dyn Write) -> io::Result<()> {

@@ -10,6 +10,7 @@ use profiler_common::{
 };
 
 use super::{
+    bound::Bound,
     ends::End,
     owed::Tallies,
     past::Past,
@@ -20,7 +21,7 @@ use crate::{
     host::{process::cpu_by_thread, status::Status},
     interpreter::process::Interpreter,
     kernel::event::{self, Event},
-    symbols::{live, store::Store},
+    symbols::{live, stack::RawStack, store::Store},
 };
 
 /// A process that has used no more CPU time than this has done nothing yet but to start (ns).
@@ -46,6 +47,8 @@ pub struct Collector {
     pub(super) owed: HashMap<ThreadKey, u64>,
     /// Registrations that have ended.
     pub past: Past,
+    /// What may be kept.
+    pub bound: Bound,
     /// Turns samples into time.
     pub scale: Scale,
     /// The sampling period (ns).
@@ -189,7 +192,7 @@ impl Collector {
     fn sample(&mut self, sample: &Sample) -> Option<Notice> {
         self.samples += 1;
         let activity = self.activity.entry(sample.generation).or_default();
-        let Some(stack) = self.store.stack(sample.stack) else {
+        let Some(stack) = self.store.meet(sample.stack, sample.time) else {
             activity.unknown_stack += 1;
             return None;
         };
@@ -232,20 +235,14 @@ impl Collector {
         }
         // The very stack that the kernel side sends where a sample finds no more than the mark.
         let id = Walk::without_frames(mark, thread.0).id();
-        self.store.add_stack(thread.0, id, mark, 0, 0, &[]);
+        if self.store.stack(id).is_none() {
+            self.store.keep(id, RawStack::marked(thread.0, mark), 0);
+        }
         add_weight(&mut self.tallies, thread, id, ns);
     }
 
     fn stack(&mut self, stack: &Stack, frames: &[StackFrame]) {
-        self.store.add_stack(
-            stack.generation,
-            stack.id,
-            stack.marks,
-            stack.depth,
-            stack.leaf_frames as usize,
-            frames,
-        );
-        if frames.iter().all(|frame| self.store.is_complete(frame.key)) {
+        if self.store.add_stack(stack, frames) {
             return;
         }
         if self.tracked(stack.generation).is_some() {

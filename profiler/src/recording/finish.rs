@@ -13,6 +13,7 @@ use crate::{
     profile::{
         budget::Kept,
         builder::Builder,
+        memory::Memory,
         model::{Process, Profile, Recording, Thread},
     },
     symbols::resolve::Resolver,
@@ -32,6 +33,8 @@ pub struct About<'a> {
     pub bpf: Option<Duration>,
     /// How the budget was kept, where there was one.
     pub budget: Option<Kept>,
+    /// How the bound of memory was kept.
+    pub memory: Memory,
     /// Names of containers.
     pub containers: containers::Names,
 }
@@ -169,14 +172,25 @@ fn recording(about: &About<'_>) -> Recording {
         profiler_cpu_ns: own_cpu_ns(),
         profiler_bpf_ns: about.bpf.map(|time| time.as_nanos() as u64),
         budget: about.budget,
+        memory: about.memory,
         profiler_rss_peak_bytes: own_rss_peak_bytes(),
     }
 }
 
-/// The most memory that was resident (`VmHWM`, given in KiB).
+/// The most memory that was resident.
 fn own_rss_peak_bytes() -> u64 {
+    own_memory("VmHWM:")
+}
+
+/// The memory that is resident.
+pub fn own_rss_bytes() -> u64 {
+    own_memory("VmRSS:")
+}
+
+/// An entry of /proc/self/status, in bytes: they are given in KiB.
+fn own_memory(entry: &str) -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let line = status.lines().find_map(|line| line.strip_prefix(entry));
     line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok())
         .unwrap_or(0)
         * 1024

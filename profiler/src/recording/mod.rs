@@ -2,6 +2,7 @@
 
 mod accounts;
 mod begin;
+pub mod bound;
 pub mod budget;
 pub mod collector;
 pub mod command;
@@ -292,6 +293,9 @@ impl Recording {
             stream.read(monotonic_ns(), &collector.processes);
         }
         collector.tidy(ends);
+        if let Some(again) = collector.keep_bound() {
+            self.kernel.send_again(&again.stacks, &again.code)?;
+        }
         self.select()?;
         if self.options.thread_names {
             self.names.ask(&mut self.collector);

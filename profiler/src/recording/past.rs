@@ -11,7 +11,7 @@ use crate::symbols::{ended::Ended, store::Store};
 /// So often have all ring buffers been read before a registration is over. When the last thread's end is reported, another
 /// may still be on its way out on another CPU, and a sample of it under way there: it is sent after the news, and the
 /// later where a hypervisor holds that CPU.
-const LATER: u8 = 3;
+pub const LATER: u8 = 3;
 /// How many are put away at a time: all that lives is looked through for them.
 const LOT: usize = 256;
 
@@ -66,9 +66,7 @@ impl Past {
         });
         for ((generation, tid, stack), tally) in tallies {
             let key = (generation, tid, numbers[&stack]);
-            let sum = self.tallies.entry(key).or_default();
-            sum.count += tally.count;
-            sum.weight_ns += tally.weight_ns;
+            self.tallies.entry(key).or_default().add(tally);
         }
         for (key, thread) in threads.extract_if(|(generation, _), _| over.contains(generation)) {
             let name: Arc<str> = thread.name.unwrap_or(thread.comm).into();

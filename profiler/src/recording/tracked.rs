@@ -136,3 +136,11 @@ pub struct Tally {
     /// The time they stand for (ns).
     pub weight_ns: u64,
 }
+
+impl Tally {
+    /// Adds those of another.
+    pub fn add(&mut self, other: Self) {
+        self.count += other.count;
+        self.weight_ns += other.weight_ns;
+    }
+}
