@@ -6,10 +6,7 @@ use std::{
     panic, thread,
 };
 
-use aya::{
-    EbpfLoader, VerifierLogLevel,
-    maps::{Array, HashMap, MapData, PerCpuArray},
-};
+use aya::maps::{Array, HashMap, MapData, PerCpuArray};
 use profiler_common::{
     filter::MAX_MATCHES,
     shared::{self, Part},
@@ -20,6 +17,7 @@ use super::{
     capacity::Capacity,
     error::KernelError,
     filter::FilterMaps,
+    loader::loader,
     offsets::Offsets,
     perf::{self, period_ns},
     programs::{Programs, take},
@@ -86,16 +84,8 @@ impl Kernel {
         let sizes = rings::Sizes::new(cpus.len(), options.ring_bytes);
         let capacity = Capacity::of_host(cpus.len(), options.max_processes);
         let period = period_ns(options.rate_hz);
-        // aya reads the kernel's types too, unasked: at the same time.
-        let (mut loader, offsets) = thread::scope(|scope| {
-            let offsets = scope.spawn(|| Offsets::of_kernel(options.filtered));
-            (EbpfLoader::new(), joined(offsets))
-        });
-        let offsets = offsets?;
-        // Nothing in the object is relocated against the kernel's types.
-        loader
-            .btf(None)
-            .verifier_log_level(VerifierLogLevel::DISABLE);
+        let offsets = Offsets::of_kernel(options.filtered)?;
+        let mut loader = loader();
         let (by_clock, every_exec) = (
             u32::from(options.clock == Clock::CpuClock),
             u32::from(options.every_exec),
