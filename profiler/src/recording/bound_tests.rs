@@ -188,8 +188,9 @@ fn least_recently_met_goes() {
         assert_eq!(all, (2_000, 2_000 * PERIOD_NS));
         assert_eq!(dropped.0 > 0, !has_room);
         assert!(collector.bytes() <= limit);
-        // A function of its own each.
-        assert_eq!(memory.stacks, memory.functions);
+        // A function of its own each, and more that they share.
+        assert!(memory.functions >= memory.stacks);
+        assert!(has(990), "no more goes than has to");
         assert_eq!(
             memory.stacks + collector.store.droppable().count() as u64,
             1_001

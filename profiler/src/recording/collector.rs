@@ -60,6 +60,8 @@ pub struct Collector {
     /// Records that could not be read.
     pub malformed: u64,
     by_generation: HashMap<u64, usize>,
+    /// So many processes have been folded into others, until somebody takes note.
+    pub folded: usize,
     /// How many of the processes are or were under profile.
     pub profiled: usize,
     /// The interpreters met: processes that run the same at the same addresses, such as forks, share one.
@@ -110,6 +112,17 @@ impl Collector {
                 .insert(process.generation, self.processes.len());
         }
         self.processes.push(process);
+    }
+
+    /// Replaces the processes by some of them.
+    pub(super) fn place(&mut self, processes: Vec<Tracked>) {
+        self.by_generation = processes
+            .iter()
+            .enumerate()
+            .filter(|(_, process)| process.generation != 0)
+            .map(|(index, process)| (process.generation, index))
+            .collect();
+        self.processes = processes;
     }
 
     /// Forgets the processes under other registrations than these.

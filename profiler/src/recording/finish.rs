@@ -16,7 +16,7 @@ use crate::{
         memory::Memory,
         model::{Process, Profile, Recording, Thread},
     },
-    symbols::resolve::Resolver,
+    symbols::{ended, resolve::Resolver},
 };
 
 /// What is known of the recording besides its records.
@@ -69,9 +69,10 @@ pub fn profile(collector: &Collector, about: &About<'_>) -> Profile {
     }
     let mut threads = HashMap::new();
     let mut weights: HashMap<usize, u64> = HashMap::new();
-    for (store, tallies) in [
-        (&collector.store, &collector.tallies),
-        (&collector.past.symbols.store, &collector.past.tallies),
+    let past = &collector.past;
+    for (store, tallies, line_tables) in [
+        (&collector.store, &collector.tallies, line_tables),
+        (&past.symbols.store, &past.tallies, ended::line_tables()),
     ] {
         let mut resolver = Resolver::new(store, &line_tables);
         let mut stacks = HashMap::new();
@@ -140,6 +141,7 @@ fn describe(collector: &Collector, process: &Tracked, containers: &containers::N
             None
         },
         refused: process.refused.clone(),
+        others: process.others,
         ledger: collector.ledger(process),
     }
 }

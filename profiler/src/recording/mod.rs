@@ -10,6 +10,7 @@ mod conclude;
 pub mod discovery;
 mod ends;
 mod finish;
+mod fold;
 mod names;
 mod options;
 mod owed;
@@ -293,7 +294,10 @@ impl Recording {
             stream.read(monotonic_ns(), &collector.processes);
         }
         collector.tidy(ends);
-        if let Some(again) = collector.keep_bound() {
+        let again = collector.keep_bound();
+        // Those are over, and have shown their containers long ago.
+        self.containers_met_of -= std::mem::take(&mut collector.folded).min(self.containers_met_of);
+        if let Some(again) = again {
             self.kernel.send_again(&again.stacks, &again.code)?;
         }
         self.select()?;

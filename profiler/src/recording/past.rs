@@ -36,6 +36,40 @@ impl Past {
         self.ending.push((generation, 0));
     }
 
+    /// Registrations that have ended and are not put away yet.
+    #[must_use]
+    pub fn ending(&self) -> HashSet<u64> {
+        self.ending
+            .iter()
+            .map(|&(generation, _)| generation)
+            .collect()
+    }
+
+    /// Counts registrations with others, as `folded` says, and each one's threads as the one with this id.
+    pub fn fold(&mut self, folded: &HashMap<u64, u64>, tid: u32) {
+        if folded.is_empty() {
+            return;
+        }
+        let tallies = self
+            .tallies
+            .extract_if(|(generation, _, _), _| folded.contains_key(generation));
+        let tallies: Vec<_> = tallies.collect();
+        for ((generation, _, stack), tally) in tallies {
+            let key = (folded[&generation], tid, stack);
+            self.tallies.entry(key).or_default().add(tally);
+        }
+        let threads = self
+            .threads
+            .extract_if(|(generation, _), _| folded.contains_key(generation));
+        let threads: Vec<_> = threads.collect();
+        for ((generation, _), name) in threads {
+            self.threads
+                .entry((folded[&generation], tid))
+                .or_insert(name);
+        }
+        self.names.retain(|name| Arc::strong_count(name) > 1);
+    }
+
     /// All ring buffers have been read. The registrations that can be put away, where it is time for a lot.
     pub fn due(&mut self) -> Option<HashSet<u64>> {
         for (_, times) in &mut self.ending {

@@ -21,6 +21,8 @@ pub struct Tracked {
     pub container_pid: Option<u32>,
     /// Its interpreter; None where it was refused.
     pub interpreter: Option<Arc<Interpreter>>,
+    /// So many others, which have ended, are in this entry.
+    pub others: u32,
     /// What is known of a refused interpreter: version and path.
     pub refused_interpreter: (Option<String>, Option<String>),
     /// Why it could not be profiled.
@@ -44,6 +46,7 @@ impl Tracked {
             container_pid: description.container_pid,
             description,
             interpreter: None,
+            others: 0,
             refused_interpreter: (None, None),
             refused: None,
             cpu_begin: 0,

@@ -32,6 +32,20 @@ pub struct Ended {
     count: u64,
 }
 
+/// What stands for the registration of a code object here: the format of its line table.
+fn format_number(line_table: Option<u8>) -> u64 {
+    line_table.map_or(u64::MAX, u64::from)
+}
+
+/// The formats of the line tables here, by what stands for registrations.
+#[must_use]
+pub fn line_tables() -> HashMap<u64, u8> {
+    let formats = 0..=u8::MAX;
+    formats
+        .map(|format| (format_number(Some(format)), format))
+        .collect()
+}
+
 /// The key of code objects that never arrived: there is none of this number.
 const UNKNOWN: u64 = u64::MAX;
 
@@ -88,7 +102,15 @@ impl Ended {
         let number = *self.code.entry(content).or_insert(next);
         if number == next {
             self.count += 1;
-            self.store.fill(number, object);
+            // Registrations come and go: in their place stands what is wanted of them.
+            let generation = format_number(line_table);
+            self.store.fill(
+                number,
+                CodeObject {
+                    generation,
+                    ..object
+                },
+            );
         }
         number
     }

@@ -74,6 +74,16 @@ impl Section {
             Self::Part { arrived, .. } => arrived.len(),
         }
     }
+
+    /// What is gained where it is dropped, of what it could share: nothing where it does.
+    #[must_use]
+    pub fn shared_alone(&self) -> usize {
+        match self {
+            // One is the section's, the other the set's.
+            Self::Whole(bytes) if Arc::strong_count(bytes) == 2 => Shared::bytes_of(bytes),
+            _ => 0,
+        }
+    }
 }
 
 /// Bytes that are kept once, whatever they are part of.

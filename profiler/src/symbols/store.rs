@@ -230,13 +230,25 @@ impl Store {
         self.bytes + self.shared.bytes()
     }
 
-    /// The stacks that can be dropped: when each was met last (ns), what it takes (bytes), and its id.
-    pub fn droppable(&self) -> impl Iterator<Item = (u64, usize, u64)> {
+    /// The stacks that can be dropped: when each was met last (ns), and its id.
+    pub fn droppable(&self) -> impl Iterator<Item = (u64, u64)> {
         let stacks = self.stacks.iter();
         // A mark alone takes no more than the one that would stand in for it.
         stacks
             .filter(|(_, kept)| !kept.stack.places().is_empty())
-            .map(|(&id, kept)| (kept.met, kept.bytes(), id))
+            .map(|(&id, kept)| (kept.met, id))
+    }
+
+    /// What is gained where a stack is dropped, with the code objects that it alone has (bytes).
+    #[must_use]
+    pub fn gain(&self, id: u64) -> usize {
+        let Some(kept) = self.stacks.get(&id) else {
+            return 0;
+        };
+        let known = kept.stack.places().iter();
+        let known = known.filter_map(|(key, _)| self.code.get(key));
+        let alone = known.filter(|known| known.uses == 1).map(Known::gain);
+        kept.bytes() + alone.sum::<usize>()
     }
 
     /// Condemns stacks, and the code objects that no other stack needs. Returns the keys of these, and of more: the
@@ -323,6 +335,12 @@ impl Known {
 
     fn bytes(&self) -> usize {
         CODE_BYTES + self.object.as_ref().map_or(0, CodeObject::own_bytes)
+    }
+
+    /// What is gained where it is dropped (bytes).
+    fn gain(&self) -> usize {
+        let sections = self.object.iter().flat_map(|object| &object.sections);
+        self.bytes() + sections.map(Section::shared_alone).sum::<usize>()
     }
 }
 

@@ -156,6 +156,7 @@ fn process(pid: u32, comm: &str, delivered: u64, lost: BTreeMap<Outcome, u64>) -
         user: Some("www".into()),
         cpu_ns: Some(delivered * 10_000_000),
         refused: None,
+        others: 0,
         ledger: Ledger {
             taken: delivered + lost.values().sum::<u64>(),
             delivered,
