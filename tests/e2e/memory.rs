@@ -60,7 +60,7 @@ fn it_holds() -> Result<()> {
     let Some(_turn) = Turn::take() else {
         return Ok(());
     };
-    let (targets, run, mut failures) = record(&["--max-memory", BOUND.0], "10s")?;
+    let (targets, run, mut failures) = record(&["--max-memory", BOUND.0], "8s")?;
     let stats = run.stats()?;
     let profile = run.collapsed()?;
     for target in &targets {
@@ -69,7 +69,7 @@ fn it_holds() -> Result<()> {
         println!("{}: {share:.3}", target.name);
         failures.require(
             &target.name,
-            (share - 0.5).abs() <= 0.04,
+            (share - 0.5).abs() <= 0.03,
             format!("constant takes {share:.3}"),
         );
     }

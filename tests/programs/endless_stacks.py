@@ -2,16 +2,17 @@
 
 Half of the time, by the thread's own CPU clock, is spent in `constant`. The other half is spent in functions
 `made_NNNNNN`, each of which is made, run once and forgotten; its caller is `left` or `right`, at the end of a chain of
-these whose turns are the digits of its number: no chain comes again. At the end it says what it measured.
+these whose turns are the digits of its number: no chain comes again. Slices have pseudo-random lengths, so that they do
+not go in step with a sampler. At the end it says what it measured.
 """
 
+import random
 import sys
 
 import target
 
 # The turns of a chain: more than any run has functions.
 TURNS = 24
-SLICE_S = 0.0004
 SPENT = {"constant": 0.0, "endless": 0.0, "made": 0}
 SOURCE = "def made_%06d(until, clock):\n    while clock() < until:\n        for _ in range(30):\n            pass\n"
 
@@ -44,11 +45,12 @@ def endless(number, until):
 
 def main():
     clock = target.thread_cpu
+    lengths = random.Random(50)
     number = 0
     while True:
         number += 1
         before = clock()
-        endless(number, before + SLICE_S)
+        endless(number, before + lengths.uniform(0.0002, 0.0009))
         between = clock()
         SPENT["endless"] += between - before
         # What the other half took, with all that it takes to make a function.
