@@ -53,6 +53,8 @@ pub mod mark {
     /// Time of a thread that ended before a sample met it, or all of whose samples were lost. No sample has this
     /// mark: user space makes it.
     pub const NOT_SAMPLED: u32 = 1 << 6;
+    /// What stood here was dropped by user space, to stay within its bound of memory. No sample has this mark.
+    pub const DROPPED: u32 = 1 << 7;
 }
 
 /// One sample: what is sent each time in the steady state. 56 bytes, 64 with the ring buffer's header.

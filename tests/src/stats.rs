@@ -30,6 +30,8 @@ pub struct Stats {
     pub profiler: Profiler,
     /// How the profiler's budget of CPU time was kept, where it had one.
     pub budget: Option<Budget>,
+    /// How the bound of memory was kept.
+    pub memory: Memory,
     /// Every Python process that ran.
     pub processes: Vec<Process>,
 }
@@ -58,6 +60,21 @@ pub struct Profiler {
     pub bpf_s: Option<f64>,
     /// Peak resident memory, in bytes.
     pub rss_peak_bytes: u64,
+}
+
+/// How a bound of memory was kept.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub struct Memory {
+    /// What the profiler might take.
+    pub bound_bytes: u64,
+    /// Stacks that were dropped.
+    pub dropped_stacks: u64,
+    /// Functions that were dropped with them.
+    pub dropped_functions: u64,
+    /// Samples of such stacks.
+    pub dropped_samples: u64,
+    /// What these weigh, in seconds.
+    pub dropped_s: f64,
 }
 
 /// How a budget was kept.

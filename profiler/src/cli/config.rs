@@ -35,6 +35,8 @@ pub struct Config {
     pub rate_hz: u64,
     /// What the profiler may spend itself; None: what it takes.
     pub max_overhead: Option<Budget>,
+    /// What the profiler may take of memory (bytes).
+    pub max_memory: u64,
     /// What the sampling event counts.
     pub clock: Clock,
     /// Bytes of each CPU's ring buffer; None: by the number of CPUs.
@@ -142,6 +144,7 @@ impl Config {
             duration: flags.duration,
             rate_hz: flags.rate,
             max_overhead: flags.max_overhead,
+            max_memory: flags.max_memory,
             clock: flags.event,
             ring_bytes: flags.ring_buffer,
             max_processes: flags.max_processes,

@@ -102,6 +102,10 @@ pub struct RecordFlags {
     #[arg(long, value_name = "SHARE", value_parser = parse::budget, help_heading = "Recording")]
     pub max_overhead: Option<Budget>,
 
+    /// Memory that the profiler may take: 64m to 1t. What was not met for longest is dropped where there is more
+    #[arg(long, value_name = "SIZE", value_parser = parse::memory, default_value = "512m", help_heading = "Recording")]
+    pub max_memory: u64,
+
     /// What drives the sampling
     #[arg(
         long,

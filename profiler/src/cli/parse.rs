@@ -6,6 +6,8 @@ use crate::profile::budget::Budget;
 
 /// Samples per second and CPU at most: a hundred microseconds apart is already a tenth of that.
 const RATE_MAX: u64 = 100_000;
+/// Memory at least and at most (bytes): the programs and an empty recording take some 30 MB.
+const MEMORY: (f64, f64) = (64.0 * 1_048_576.0, 1_048_576.0 * 1_048_576.0);
 /// The least budget, in per cent: to look at what was spent takes some of it.
 const BUDGET_MIN: f64 = 0.01;
 
@@ -83,6 +85,38 @@ pub fn budget(text: &str) -> Result<Budget, String> {
         })
 }
 
+/// An amount of memory in bytes: `256m`, `256MB`, `1.5g`; all are powers of 1,024.
+///
+/// # Errors
+/// What is wrong, with the range.
+pub fn memory(text: &str) -> Result<u64, String> {
+    let lower = text.to_ascii_lowercase();
+    let digits = lower
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(lower.len());
+    let (number, unit) = lower.split_at(digits);
+    let unit = unit.trim_start();
+    let shift = match unit
+        .strip_suffix("ib")
+        .or(unit.strip_suffix('b'))
+        .unwrap_or(unit)
+    {
+        "" => Some(0),
+        "k" => Some(10),
+        "m" => Some(20),
+        "g" => Some(30),
+        "t" => Some(40),
+        _ => None,
+    };
+    let bytes = shift.and_then(|shift| Some(number.parse::<f64>().ok()? * f64::from(shift).exp2()));
+    bytes
+        .filter(|bytes| (MEMORY.0..=MEMORY.1).contains(bytes))
+        .map(|bytes| bytes as u64)
+        .ok_or_else(|| {
+            format!("`{text}` is no amount of memory: write 64m to 1t, such as 256m or 1g")
+        })
+}
+
 /// A ring buffer's size in bytes: `4k`, `1m`; a power of two from 4 KiB to 64 MiB.
 ///
 /// # Errors
@@ -147,6 +181,31 @@ mod tests {
         ] {
             assert!(
                 budget(wrong).is_err_and(|error| error.contains("2%host")),
+                "{wrong}"
+            );
+        }
+    }
+
+    /// Makes sure that amounts of memory are read as people write them, and that what is too little for a recording is
+    /// refused with the range.
+    #[test]
+    fn amounts_of_memory() {
+        for (text, mebibytes) in [
+            ("64m", 64),
+            ("256M", 256),
+            ("512 MiB", 512),
+            ("128mb", 128),
+            ("1.5g", 1536),
+            ("1T", 1 << 20),
+            ("67108864", 64),
+        ] {
+            assert_eq!(memory(text), Ok(mebibytes << 20), "{text}");
+        }
+        for wrong in [
+            "", "m", "63m", "2t", "-1g", "1e9", "100x", "1.2.3g", "nan", "10%",
+        ] {
+            assert!(
+                memory(wrong).is_err_and(|error| error.contains("256m")),
                 "{wrong}"
             );
         }

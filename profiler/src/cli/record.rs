@@ -210,6 +210,7 @@ fn options(config: &Config, words: &[OsString]) -> recording::Options {
         duration: config.duration,
         rate_hz: config.rate_hz,
         max_overhead: config.max_overhead,
+        max_memory: config.max_memory,
         clock: config.clock,
         ring_bytes: config.ring_bytes,
         max_processes: config.max_processes,

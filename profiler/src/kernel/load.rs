@@ -6,10 +6,7 @@ use std::{
     thread,
 };
 
-use aya::{
-    EbpfLoader, VerifierLogLevel,
-    maps::{Array, HashMap, MapData, PerCpuArray},
-};
+use aya::maps::{Array, HashMap, MapData, PerCpuArray};
 use profiler_common::{
     filter::MAX_MATCHES,
     shared::{self, Part},
@@ -21,12 +18,14 @@ use super::{
     error::KernelError,
     filter::FilterMaps,
     joined,
+    loader::loader,
     offsets::Offsets,
     perf::{self, period_ns},
     programs::{Programs, take},
     registry::Registry,
     rings::{self, Rings},
     sampling::Sampling,
+    sent::Sent,
     statistics::RunTime,
 };
 
@@ -63,6 +62,7 @@ pub struct Kernel {
     rings: Rings,
     events: PerCpuArray<MapData, u64>,
     filter: FilterMaps,
+    sent: Sent,
     sampling: Sampling,
     pace: Array<MapData, u64>,
     /// How often the period was changed.
@@ -88,16 +88,8 @@ impl Kernel {
         let ring_bytes = options.ring_bytes.unwrap_or(capacity.ring_bytes);
         let wakeup = u64::from(ring_bytes / 4);
         let period = period_ns(options.rate_hz);
-        // aya reads the kernel's types too, unasked: at the same time.
-        let (mut loader, offsets) = thread::scope(|scope| {
-            let offsets = scope.spawn(|| Offsets::of_kernel(options.filtered));
-            (EbpfLoader::new(), joined(offsets))
-        });
-        let offsets = offsets?;
-        // Nothing in the object is relocated against the kernel's types.
-        loader
-            .btf(None)
-            .verifier_log_level(VerifierLogLevel::DISABLE);
+        let offsets = Offsets::of_kernel(options.filtered)?;
+        let mut loader = loader();
         let (by_clock, every_exec) = (
             u32::from(options.clock == Clock::CpuClock),
             u32::from(options.every_exec),
@@ -131,6 +123,10 @@ impl Kernel {
             Array::try_from(take(&mut ebpf, "FILTER")?)?,
             HashMap::try_from(take(&mut ebpf, "MATCHES")?)?,
         );
+        let sent = Sent::new(
+            take(&mut ebpf, "SENT_STACKS")?,
+            take(&mut ebpf, "SENT_CODE")?,
+        )?;
         let rings = Rings::new(&mut ebpf, &cpus, ring_bytes)?;
         let events = PerCpuArray::try_from(take(&mut ebpf, "EVENTS")?)?;
         let pace = Array::try_from(take(&mut ebpf, "PACE")?)?;
@@ -145,6 +141,7 @@ impl Kernel {
             rings,
             events,
             filter,
+            sent,
             sampling: Sampling::default(),
             pace,
             restarts: 0,
@@ -166,6 +163,19 @@ impl Kernel {
     /// The filter, where there is one: until it is set nothing passes.
     pub const fn filter(&mut self) -> &mut FilterMaps {
         &mut self.filter
+    }
+
+    /// Has the kernel side send stacks, by id, and code objects, by key, again when it meets them.
+    ///
+    /// # Errors
+    /// Where a map cannot be written.
+    pub fn send_again<'a>(
+        &self,
+        stacks: impl IntoIterator<Item = &'a u64>,
+        code: impl IntoIterator<Item = &'a u64>,
+    ) -> Result<(), KernelError> {
+        self.sent
+            .forget(stacks.into_iter().copied(), code.into_iter().copied())
     }
 
     /// Begins to sample on every CPU, each `period_ns`; where a cgroup of version 2 is given, by its directory, in it and

@@ -7,12 +7,14 @@ mod error;
 pub mod event;
 pub mod filter;
 mod load;
+mod loader;
 mod offsets;
 mod perf;
 mod programs;
 pub mod registry;
 mod rings;
 mod sampling;
+mod sent;
 mod statistics;
 
 pub use error::KernelError;

@@ -87,9 +87,13 @@ pub(super) fn container(process: &Process) -> String {
     }
 }
 
-/// `comm (pid 123)`.
+/// `comm (pid 123)`, `comm (pid 123 and 45 others)`.
 pub(super) fn process(process: &Process) -> String {
-    format!("{} (pid {})", visible(&process.comm), process.pid)
+    let others = match process.others {
+        0 => String::new(),
+        others => format!(" and {others} others"),
+    };
+    format!("{} (pid {}{others})", visible(&process.comm), process.pid)
 }
 
 /// `name (tid 124)`.

@@ -11,6 +11,7 @@ mod flamegraph;
 mod folded;
 mod frame;
 pub mod hottest;
+mod memory;
 mod pprof;
 mod speedscope;
 pub mod stats;

@@ -9,7 +9,7 @@ use crate::{
     profile::{ledger::Ledger, model::Profile},
 };
 
-use super::Error;
+use super::{Error, memory};
 
 /// What `status` says of a process that was profiled; otherwise it says why not.
 const PROFILED: &str = "profiled";
@@ -27,6 +27,7 @@ struct Stats<'a> {
     profiler: Profiler,
     /// Null where there was none.
     budget: Option<Budget>,
+    memory: Memory,
     processes: Vec<Process<'a>>,
 }
 
@@ -47,6 +48,19 @@ struct Budget {
     lowered_hz: Option<f64>,
     /// The lowest rate.
     lowest_hz: f64,
+}
+
+/// How the bound of memory was kept.
+#[derive(Serialize)]
+struct Memory {
+    /// What the profiler might take.
+    bound_bytes: u64,
+    /// Stacks that were dropped, and functions that none of the others has.
+    dropped_stacks: u64,
+    dropped_functions: u64,
+    /// Samples of such stacks, and what they weigh: they are in the profile, under a mark.
+    dropped_samples: u64,
+    dropped_s: f64,
 }
 
 #[derive(Serialize)]
@@ -71,6 +85,8 @@ struct Profiler {
 #[derive(Serialize)]
 struct Process<'a> {
     pid: u32,
+    /// So many more of the same program, which have ended, are in this entry.
+    others: u32,
     ppid: u32,
     comm: &'a str,
     cmdline: &'a str,
@@ -104,6 +120,7 @@ pub fn write(profile: &Profile, out: &mut dyn Write) -> Result<(), Error> {
     for sample in &profile.samples {
         weights[sample.process] += sample.weight_ns;
     }
+    let (dropped_ns, dropped_samples) = memory::dropped(profile);
     let stats = Stats {
         version: &recording.version,
         kernel: &recording.kernel,
@@ -126,12 +143,20 @@ pub fn write(profile: &Profile, out: &mut dyn Write) -> Result<(), Error> {
             lowered_hz: (kept.lowered > 0.0).then_some(kept.lowered_hz),
             lowest_hz: kept.lowest_hz,
         }),
+        memory: Memory {
+            bound_bytes: recording.memory.bound_bytes,
+            dropped_stacks: recording.memory.stacks,
+            dropped_functions: recording.memory.functions,
+            dropped_samples,
+            dropped_s: seconds(dropped_ns),
+        },
         processes: profile
             .processes
             .iter()
             .zip(weights)
             .map(|(process, weight)| Process {
                 pid: process.pid,
+                others: process.others,
                 ppid: process.ppid,
                 comm: &process.comm,
                 cmdline: &process.command_line,
@@ -208,6 +233,9 @@ mod tests {
             },
             "profiler": {"cpu_s": 0.02, "bpf_s": 0.005, "rss_peak_bytes": 20_971_520},
             "budget": null,
+            "memory": {
+                "bound_bytes": 0, "dropped_stacks": 0, "dropped_functions": 0, "dropped_samples": 0, "dropped_s": 0.0,
+            },
         });
         expected["processes"] = stats["processes"].clone();
         assert_eq!(stats, expected);
@@ -215,7 +243,7 @@ mod tests {
         assert_eq!(
             processes[1],
             json!({
-                "pid": 20, "ppid": 1, "comm": "job", "cmdline": "job app.py", "python": "3.8.18",
+                "pid": 20, "others": 0, "ppid": 1, "comm": "job", "cmdline": "job app.py", "python": "3.8.18",
                 "interpreter": "/opt/python3.8", "container": "jobs", "container_id": JOBS, "runtime": "podman",
                 "container_pid": 1, "pod": "2fc932ce-fdcc-454b-97bd-aadfdeb4c340",
                 "cgroup": format!("/machine.slice/libpod-{JOBS}.scope"), "unit": null, "slice": "machine.slice",

@@ -11,7 +11,7 @@ pub use super::written::Written;
 use super::{
     NO_SAMPLES, Options, budget,
     hottest::hottest,
-    table,
+    memory, table,
     text::{count, counted, for_terminal, percent, time},
 };
 
@@ -98,7 +98,10 @@ fn write_processes(profile: &Profile, columns: usize, out: &mut dyn Write) -> io
     let mut rows: Vec<Vec<String>> = vec![head.into_iter().map(String::from).collect()];
     rows.extend(shown.iter().map(|process| {
         let mut row = vec![
-            process.pid.to_string(),
+            match process.others {
+                0 => process.pid.to_string(),
+                others => format!("{} +{}", process.pid, count(others.into())),
+            },
             process.cpu_ns.map_or_else(|| "?".into(), time),
             count(process.ledger.delivered),
             count(process.ledger.lost_total()),
@@ -235,10 +238,15 @@ fn write_cost(profile: &Profile, out: &mut dyn Write) -> io::Result<()> {
         percent(cpu_ns, recording.duration_ns),
         recording.profiler_rss_peak_bytes.div_ceil(1_000_000)
     )?;
-    match budget::sentence(recording) {
-        Some(sentence) => writeln!(out, "{sentence}"),
-        None => Ok(()),
+    let sentences = [
+        budget::sentence(recording),
+        memory::sentence(profile),
+        memory::folded(profile),
+    ];
+    for sentence in sentences.into_iter().flatten() {
+        writeln!(out, "{sentence}")?;
     }
+    Ok(())
 }
 
 /// The command line, or the kernel's name of a process that has none.

@@ -9,6 +9,7 @@ use crate::{
     profile::{
         builder::Builder,
         ledger::Ledger,
+        memory::Memory,
         model::{Frame, Function, Location, Mark, Process, Profile, Recording, Thread},
     },
 };
@@ -58,6 +59,7 @@ pub(super) fn recording() -> Recording {
         profiler_cpu_ns: 20_000_000,
         profiler_bpf_ns: Some(5_000_000),
         budget: None,
+        memory: Memory::default(),
         profiler_rss_peak_bytes: 20 << 20,
     }
 }
@@ -93,6 +95,7 @@ pub(super) fn process(pid: u32, comm: &str) -> Process {
         user: Some("www".into()),
         cpu_ns: Some(1_000_000_000),
         refused: None,
+        others: 0,
         ledger: Ledger::default(),
     }
 }

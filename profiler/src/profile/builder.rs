@@ -1,8 +1,7 @@
 //! Puts a profile together: equal functions, places and stacks are kept once, equal samples are added up.
 
-use std::hash::Hash;
-
-use foldhash::{HashMap, HashMapExt as _};
+use foldhash::{HashMap, fast::RandomState};
+use indexmap::IndexSet;
 
 use super::{
     ledger::Ledger,
@@ -47,17 +46,17 @@ impl Builder {
 
     /// The index of a function.
     pub fn function(&mut self, function: Function) -> usize {
-        self.functions.index_of(function)
+        self.functions.insert_full(function).0
     }
 
     /// The index of a place in a function.
     pub fn location(&mut self, location: Location) -> usize {
-        self.locations.index_of(location)
+        self.locations.insert_full(location).0
     }
 
     /// The index of a stack, given root first.
     pub fn stack(&mut self, frames: Vec<Frame>) -> usize {
-        self.stacks.index_of(Stack { frames })
+        self.stacks.insert_full(Stack { frames }).0
     }
 
     /// Adds `count` samples that stand for `weight_ns`. The process's ledger is left to the caller, who
@@ -89,9 +88,9 @@ impl Builder {
             recording,
             processes: self.processes,
             threads: self.threads,
-            functions: self.functions.items,
-            locations: self.locations.items,
-            stacks: self.stacks.items,
+            functions: self.functions.into_iter().collect(),
+            locations: self.locations.into_iter().collect(),
+            stacks: self.stacks.into_iter().collect(),
             samples: self.samples,
             ledger,
         }
@@ -99,31 +98,7 @@ impl Builder {
 }
 
 /// Values by index, each once.
-#[derive(Debug)]
-struct Interner<T> {
-    items: Vec<T>,
-    index: HashMap<T, usize>,
-}
-
-impl<T> Default for Interner<T> {
-    fn default() -> Self {
-        Self {
-            items: Vec::new(),
-            index: HashMap::new(),
-        }
-    }
-}
-
-impl<T: Clone + Eq + Hash> Interner<T> {
-    fn index_of(&mut self, item: T) -> usize {
-        if let Some(&index) = self.index.get(&item) {
-            return index;
-        }
-        self.items.push(item.clone());
-        self.index.insert(item, self.items.len() - 1);
-        self.items.len() - 1
-    }
-}
+type Interner<T> = IndexSet<T, RandomState>;
 
 #[cfg(test)]
 mod tests {

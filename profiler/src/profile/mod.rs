@@ -3,4 +3,5 @@
 pub mod budget;
 pub mod builder;
 pub mod ledger;
+pub mod memory;
 pub mod model;

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::SystemTime};
 
-use super::{budget::Kept, ledger::Ledger};
+use super::{budget::Kept, ledger::Ledger, memory::Memory};
 use crate::host::labels::Labels;
 
 /// A finished recording. Indices (`usize`) point into the vectors of this structure.
@@ -51,6 +51,8 @@ pub struct Recording {
     pub profiler_bpf_ns: Option<u64>,
     /// How the profiler's budget of CPU time was kept; None: it had none.
     pub budget: Option<Kept>,
+    /// How the bound of memory was kept.
+    pub memory: Memory,
     /// The profiler's peak resident memory, in bytes.
     pub profiler_rss_peak_bytes: u64,
 }
@@ -84,7 +86,9 @@ pub struct Process {
     pub cpu_ns: Option<u64>,
     /// Why it could not be profiled; None: it was.
     pub refused: Option<String>,
-    /// Its samples.
+    /// So many more processes of the same program, which have ended, are in this entry: there was no memory for each.
+    pub others: u32,
+    /// Its samples, and theirs.
     pub ledger: Ledger,
 }
 
@@ -158,6 +162,8 @@ pub enum Mark {
     NoFrame,
     /// No sample of the thread is there: it ended before one met it, or all were lost. This is its CPU time.
     NotSampled,
+    /// The stack was dropped, as it had not been met for longest, to stay within the bound of memory.
+    Dropped,
 }
 
 impl Mark {
@@ -172,6 +178,7 @@ impl Mark {
             Self::NoInterpreter => "[interpreter starting or ending]".into(),
             Self::NoFrame => "[no Python frame]".into(),
             Self::NotSampled => "[not sampled]".into(),
+            Self::Dropped => "[dropped: memory bound]".into(),
         }
     }
 }

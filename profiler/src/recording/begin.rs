@@ -7,9 +7,11 @@ use std::{
 
 use super::{
     Error, Options, Recording,
+    bound::Bound,
     collector::Collector,
     command::Launched,
     discovery::{Discovery, Scope},
+    finish::own_rss_bytes,
     look,
     names::Names,
     pace::Pace,
@@ -62,6 +64,7 @@ impl Recording {
         let mut discovery = Discovery::new(options.scope.clone());
         let full = register::full(kernel.registry().capacity());
         let mut collector = Collector::new(kernel::period_ns(options.rate_hz), full);
+        collector.bound = Bound::beside(options.max_memory, own_rss_bytes());
         // While the verifier is at work, processes are looked at, the busiest first.
         let mut outcome = Ok(());
         let (mut binding, cgroup) = match &selection {

@@ -10,6 +10,7 @@ use profiler_common::{
 };
 
 use super::{
+    bound::Bound,
     ends::End,
     owed::Tallies,
     past::Past,
@@ -20,7 +21,7 @@ use crate::{
     host::{process::cpu_by_thread, status::Status},
     interpreter::process::Interpreter,
     kernel::event::{self, Event},
-    symbols::{live, store::Store},
+    symbols::{live, stack::RawStack, store::Store},
 };
 
 /// A process that has used no more CPU time than this has done nothing yet but to start (ns).
@@ -46,6 +47,8 @@ pub struct Collector {
     pub(super) owed: HashMap<ThreadKey, u64>,
     /// Registrations that have ended.
     pub past: Past,
+    /// What may be kept.
+    pub bound: Bound,
     /// Turns samples into time.
     pub scale: Scale,
     /// The sampling period (ns).
@@ -57,6 +60,8 @@ pub struct Collector {
     /// Records that could not be read.
     pub malformed: u64,
     by_generation: HashMap<u64, usize>,
+    /// So many processes have been folded into others, until somebody takes note.
+    pub folded: usize,
     /// How many of the processes are or were under profile.
     pub profiled: usize,
     /// The interpreters met: processes that run the same at the same addresses, such as forks, share one.
@@ -107,6 +112,17 @@ impl Collector {
                 .insert(process.generation, self.processes.len());
         }
         self.processes.push(process);
+    }
+
+    /// Replaces the processes by some of them.
+    pub(super) fn place(&mut self, processes: Vec<Tracked>) {
+        self.by_generation = processes
+            .iter()
+            .enumerate()
+            .filter(|(_, process)| process.generation != 0)
+            .map(|(index, process)| (process.generation, index))
+            .collect();
+        self.processes = processes;
     }
 
     /// Forgets the processes under other registrations than these.
@@ -189,7 +205,7 @@ impl Collector {
     fn sample(&mut self, sample: &Sample) -> Option<Notice> {
         self.samples += 1;
         let activity = self.activity.entry(sample.generation).or_default();
-        let Some(stack) = self.store.stack(sample.stack) else {
+        let Some(stack) = self.store.meet(sample.stack, sample.time) else {
             activity.unknown_stack += 1;
             return None;
         };
@@ -232,20 +248,14 @@ impl Collector {
         }
         // The very stack that the kernel side sends where a sample finds no more than the mark.
         let id = Walk::without_frames(mark, thread.0).id();
-        self.store.add_stack(thread.0, id, mark, 0, 0, &[]);
+        if self.store.stack(id).is_none() {
+            self.store.keep(id, RawStack::marked(thread.0, mark), 0);
+        }
         add_weight(&mut self.tallies, thread, id, ns);
     }
 
     fn stack(&mut self, stack: &Stack, frames: &[StackFrame]) {
-        self.store.add_stack(
-            stack.generation,
-            stack.id,
-            stack.marks,
-            stack.depth,
-            stack.leaf_frames as usize,
-            frames,
-        );
-        if frames.iter().all(|frame| self.store.is_complete(frame.key)) {
+        if self.store.add_stack(stack, frames) {
             return;
         }
         if self.tracked(stack.generation).is_some() {

@@ -72,6 +72,7 @@ impl Recording {
                 .settle(thread, runtimes.get(&thread).copied(), left_out);
         }
         self.collector.close();
+        self.collector.close_bound();
         if self.options.thread_names {
             Names::ask_all(&mut self.collector);
         }
@@ -88,6 +89,7 @@ impl Recording {
             duration,
             cpus: self.kernel.cpus(),
             bpf: run_time.map(|run_time| run_time.time),
+            memory: self.collector.bound.memory(self.options.max_memory),
             budget: self.pace.as_ref().map(Pace::kept),
             containers: self.containers.finish(NAMES_PATIENCE),
         };

@@ -13,9 +13,10 @@ use crate::{
     profile::{
         budget::Kept,
         builder::Builder,
+        memory::Memory,
         model::{Process, Profile, Recording, Thread},
     },
-    symbols::resolve::Resolver,
+    symbols::{ended, resolve::Resolver},
 };
 
 /// What is known of the recording besides its records.
@@ -32,6 +33,8 @@ pub struct About<'a> {
     pub bpf: Option<Duration>,
     /// How the budget was kept, where there was one.
     pub budget: Option<Kept>,
+    /// How the bound of memory was kept.
+    pub memory: Memory,
     /// Names of containers.
     pub containers: containers::Names,
 }
@@ -66,9 +69,10 @@ pub fn profile(collector: &Collector, about: &About<'_>) -> Profile {
     }
     let mut threads = HashMap::new();
     let mut weights: HashMap<usize, u64> = HashMap::new();
-    for (store, tallies) in [
-        (&collector.store, &collector.tallies),
-        (&collector.past.symbols.store, &collector.past.tallies),
+    let past = &collector.past;
+    for (store, tallies, line_tables) in [
+        (&collector.store, &collector.tallies, line_tables),
+        (&past.symbols.store, &past.tallies, ended::line_tables()),
     ] {
         let mut resolver = Resolver::new(store, &line_tables);
         let mut stacks = HashMap::new();
@@ -137,6 +141,7 @@ fn describe(collector: &Collector, process: &Tracked, containers: &containers::N
             None
         },
         refused: process.refused.clone(),
+        others: process.others,
         ledger: collector.ledger(process),
     }
 }
@@ -169,14 +174,25 @@ fn recording(about: &About<'_>) -> Recording {
         profiler_cpu_ns: own_cpu_ns(),
         profiler_bpf_ns: about.bpf.map(|time| time.as_nanos() as u64),
         budget: about.budget,
+        memory: about.memory,
         profiler_rss_peak_bytes: own_rss_peak_bytes(),
     }
 }
 
-/// The most memory that was resident (`VmHWM`, given in KiB).
+/// The most memory that was resident.
 fn own_rss_peak_bytes() -> u64 {
+    own_memory("VmHWM:")
+}
+
+/// The memory that is resident.
+pub fn own_rss_bytes() -> u64 {
+    own_memory("VmRSS:")
+}
+
+/// An entry of /proc/self/status, in bytes: they are given in KiB.
+fn own_memory(entry: &str) -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let line = status.lines().find_map(|line| line.strip_prefix(entry));
     line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok())
         .unwrap_or(0)
         * 1024

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod begin;
+pub mod bound;
 pub mod budget;
 pub mod collector;
 pub mod command;
@@ -9,6 +10,7 @@ mod conclude;
 pub mod discovery;
 mod ends;
 mod finish;
+mod fold;
 mod names;
 mod options;
 mod owed;
@@ -292,6 +294,12 @@ impl Recording {
             stream.read(monotonic_ns(), &collector.processes);
         }
         collector.tidy(ends);
+        let again = collector.keep_bound();
+        // Those are over, and have shown their containers long ago.
+        self.containers_met_of -= std::mem::take(&mut collector.folded).min(self.containers_met_of);
+        if let Some(again) = again {
+            self.kernel.send_again(&again.stacks, &again.code)?;
+        }
         self.select()?;
         if self.options.thread_names {
             self.names.ask(&mut self.collector);

@@ -13,6 +13,9 @@ use crate::{
     profile::budget::Budget,
 };
 
+/// What the profiler may take of memory unless said otherwise (bytes).
+pub const DEFAULT_MEMORY: u64 = 512 << 20;
+
 /// What to record.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -28,6 +31,8 @@ pub struct Options {
     pub rate_hz: u64,
     /// What the profiler may spend itself: it samples more slowly where it must. None: what it takes.
     pub max_overhead: Option<Budget>,
+    /// What the profiler may take of memory, in bytes: what has not been met for longest is dropped where there is more.
+    pub max_memory: u64,
     /// What the sampling event counts.
     pub clock: Clock,
     /// Bytes of each CPU's ring buffer; None: by the number of CPUs.
@@ -60,6 +65,7 @@ impl Options {
             max_processes: None,
             count_run_time: false,
             max_overhead: None,
+            max_memory: DEFAULT_MEMORY,
             thread_names: false,
             stop_after: None,
             command_line: String::new(),

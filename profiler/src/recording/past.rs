@@ -11,7 +11,7 @@ use crate::symbols::{ended::Ended, store::Store};
 /// So often have all ring buffers been read before a registration is over. When the last thread's end is reported, another
 /// may still be on its way out on another CPU, and a sample of it under way there: it is sent after the news, and the
 /// later where a hypervisor holds that CPU.
-const LATER: u8 = 3;
+pub const LATER: u8 = 3;
 /// How many are put away at a time: all that lives is looked through for them.
 const LOT: usize = 256;
 
@@ -34,6 +34,40 @@ impl Past {
     /// A registration has ended.
     pub fn ended(&mut self, generation: u64) {
         self.ending.push((generation, 0));
+    }
+
+    /// Registrations that have ended and are not put away yet.
+    #[must_use]
+    pub fn ending(&self) -> HashSet<u64> {
+        self.ending
+            .iter()
+            .map(|&(generation, _)| generation)
+            .collect()
+    }
+
+    /// Counts registrations with others, as `folded` says, and each one's threads as the one with this id.
+    pub fn fold(&mut self, folded: &HashMap<u64, u64>, tid: u32) {
+        if folded.is_empty() {
+            return;
+        }
+        let tallies = self
+            .tallies
+            .extract_if(|(generation, _, _), _| folded.contains_key(generation));
+        let tallies: Vec<_> = tallies.collect();
+        for ((generation, _, stack), tally) in tallies {
+            let key = (folded[&generation], tid, stack);
+            self.tallies.entry(key).or_default().add(tally);
+        }
+        let threads = self
+            .threads
+            .extract_if(|(generation, _), _| folded.contains_key(generation));
+        let threads: Vec<_> = threads.collect();
+        for ((generation, _), name) in threads {
+            self.threads
+                .entry((folded[&generation], tid))
+                .or_insert(name);
+        }
+        self.names.retain(|name| Arc::strong_count(name) > 1);
     }
 
     /// All ring buffers have been read. The registrations that can be put away, where it is time for a lot.
@@ -66,9 +100,7 @@ impl Past {
         });
         for ((generation, tid, stack), tally) in tallies {
             let key = (generation, tid, numbers[&stack]);
-            let sum = self.tallies.entry(key).or_default();
-            sum.count += tally.count;
-            sum.weight_ns += tally.weight_ns;
+            self.tallies.entry(key).or_default().add(tally);
         }
         for (key, thread) in threads.extract_if(|(generation, _), _| over.contains(generation)) {
             let name: Arc<str> = thread.name.unwrap_or(thread.comm).into();

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     host::{containers, process::Description},
     interpreter::{process::Interpreter, version::PythonVersion},
-    profile::model::Profile,
+    profile::{memory::Memory, model::Profile},
 };
 
 /// A process of a stream, for [`Collector::track`]: no more is known of its interpreter than names and lines want.
@@ -55,6 +55,7 @@ pub fn finish(mut collector: Collector) -> Profile {
             cpus: 0,
             bpf: None,
             budget: None,
+            memory: Memory::default(),
             containers: containers::Names::default(),
         },
     )

@@ -21,6 +21,8 @@ pub struct Tracked {
     pub container_pid: Option<u32>,
     /// Its interpreter; None where it was refused.
     pub interpreter: Option<Arc<Interpreter>>,
+    /// So many others, which have ended, are in this entry.
+    pub others: u32,
     /// What is known of a refused interpreter: version and path.
     pub refused_interpreter: (Option<String>, Option<String>),
     /// Why it could not be profiled.
@@ -44,6 +46,7 @@ impl Tracked {
             container_pid: description.container_pid,
             description,
             interpreter: None,
+            others: 0,
             refused_interpreter: (None, None),
             refused: None,
             cpu_begin: 0,
@@ -135,4 +138,12 @@ pub struct Tally {
     pub count: u64,
     /// The time they stand for (ns).
     pub weight_ns: u64,
+}
+
+impl Tally {
+    /// Adds those of another.
+    pub fn add(&mut self, other: Self) {
+        self.count += other.count;
+        self.weight_ns += other.weight_ns;
+    }
 }

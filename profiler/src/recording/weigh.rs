@@ -228,6 +228,18 @@ impl Scale {
         });
     }
 
+    /// Has other stacks stand in for some: `other(generation, stack)` says which for which.
+    pub fn exchange(&mut self, other: impl Fn(u64, u64) -> Option<u64>) {
+        for ((generation, _), account) in &mut self.accounts {
+            let open = account.open.iter_mut().map(|(stack, _)| stack);
+            for stack in open.chain(&mut account.last_stack) {
+                if let Some(other) = other(*generation, *stack) {
+                    *stack = other;
+                }
+            }
+        }
+    }
+
     /// Forgets all threads of registrations that have ended a while ago.
     pub fn forget(&mut self, ended: &HashSet<u64>) {
         self.accounts

@@ -6,7 +6,11 @@
 
 use foldhash::{HashMap, HashSet};
 
-use super::store::{CodeObject, RawStack, Section, Store};
+use super::{
+    section::Section,
+    stack::{Place, RawStack},
+    store::{CodeObject, Store},
+};
 
 /// All that a name or a line is made of.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -24,6 +28,22 @@ pub struct Ended {
     pub store: Store,
     code: HashMap<Content, u64>,
     stacks: HashMap<RawStack, u64>,
+    /// Code objects and stacks so far.
+    count: u64,
+}
+
+/// What stands for the registration of a code object here: the format of its line table.
+fn format_number(line_table: Option<u8>) -> u64 {
+    line_table.map_or(u64::MAX, u64::from)
+}
+
+/// The formats of the line tables here, by what stands for registrations.
+#[must_use]
+pub fn line_tables() -> HashMap<u64, u8> {
+    let formats = 0..=u8::MAX;
+    formats
+        .map(|format| (format_number(Some(format)), format))
+        .collect()
 }
 
 /// The key of code objects that never arrived: there is none of this number.
@@ -47,22 +67,28 @@ impl Ended {
                 (key, self.code(object, line_table))
             })
             .collect();
-        let key = |&(key, instruction): &(u64, i32)| {
-            (keys.get(&key).copied().unwrap_or(UNKNOWN), instruction)
-        };
-        live.take_stacks(of)
-            .into_iter()
-            .map(|(id, stack)| {
-                let stack = RawStack {
-                    generation: 0,
-                    marks: stack.marks,
-                    depth: stack.depth,
-                    leaf: stack.leaf.iter().map(key).collect(),
-                    root: stack.root.iter().map(key).collect(),
-                };
-                (id, self.stack(stack))
-            })
+        let place =
+            |&(key, instruction): &Place| (keys.get(&key).copied().unwrap_or(UNKNOWN), instruction);
+        let stacks = live.take_stacks(of).into_iter();
+        stacks
+            .map(|(id, stack, met)| (id, self.stack(stack.translated(0, place), met)))
             .collect()
+    }
+
+    /// Drops stacks by their numbers, and the code objects that no other stack needs. How many code objects are gone.
+    pub fn drop_stacks(&mut self, numbers: &[u64]) -> usize {
+        self.store.condemn(numbers);
+        let (_, code) = self.store.drop_condemned(numbers);
+        self.stacks
+            .retain(|_, number| self.store.stack(*number).is_some());
+        self.code
+            .retain(|_, number| self.store.code(*number).is_some());
+        code
+    }
+
+    /// The number of a stack that is nothing but a mark.
+    pub fn mark(&mut self, mark: u32) -> u64 {
+        self.stack(RawStack::marked(0, mark), 0)
     }
 
     fn code(&mut self, object: CodeObject, line_table: Option<u8>) -> u64 {
@@ -72,26 +98,40 @@ impl Ended {
             text_kinds: object.text_kinds,
             sections: object.sections.clone(),
         };
-        let next = self.code.len() as u64;
+        let next = self.count;
         let number = *self.code.entry(content).or_insert(next);
         if number == next {
-            self.store.fill(number, object);
+            self.count += 1;
+            // Registrations come and go: in their place stands what is wanted of them.
+            let generation = format_number(line_table);
+            self.store.fill(
+                number,
+                CodeObject {
+                    generation,
+                    ..object
+                },
+            );
         }
         number
     }
 
-    fn stack(&mut self, stack: RawStack) -> u64 {
-        let next = self.stacks.len() as u64;
-        *self.stacks.entry(stack).or_insert_with_key(|stack| {
-            self.store.keep(next, stack.clone());
-            next
-        })
+    fn stack(&mut self, stack: RawStack, met: u64) -> u64 {
+        let next = self.count;
+        let number = *self.stacks.entry(stack.clone()).or_insert(next);
+        if number == next {
+            self.count += 1;
+            self.store.keep(number, stack, met);
+        } else {
+            self.store.meet(number, met);
+        }
+        number
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use profiler_common::record::{Code, StackFrame, kind};
+    use profiler_common::record::{Code, Stack, StackFrame, kind};
+    use zerocopy::FromZeros as _;
 
     use super::*;
 
@@ -122,9 +162,16 @@ mod tests {
             );
             let frame = StackFrame {
                 key: generation + 1000,
-                ..zerocopy::FromZeros::new_zeroed()
+                ..StackFrame::new_zeroed()
             };
-            store.add_stack(generation, generation + 2000, 0, 1, 1, &[frame]);
+            let stack = Stack {
+                generation,
+                id: generation + 2000,
+                depth: 1,
+                leaf_frames: 1,
+                ..Stack::new_zeroed()
+            };
+            store.add_stack(&stack, &[frame]);
         }
         store
     }
@@ -141,7 +188,10 @@ mod tests {
         assert_eq!(numbers[&2001], numbers[&2002]);
         assert_ne!(numbers[&2001], numbers[&2003]);
         let stack = ended.store.stack(numbers[&2002]).expect("a known stack");
-        let code = ended.store.code(stack.leaf[0].0).expect("a known function");
+        let code = ended
+            .store
+            .code(stack.leaf()[0].0)
+            .expect("a known function");
         assert_eq!(code.sections[0].complete(), Some(&b"same"[..]));
         assert!(store.stack(2001).is_none() && store.code(1001).is_none());
         assert!(store.stack(2004).is_some() && store.code(1004).is_some());

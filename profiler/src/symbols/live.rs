@@ -9,7 +9,10 @@ use profiler_common::{
     record::StackFrame,
 };
 
-use super::store::{CodeObject, Section, Store};
+use super::{
+    section::Section,
+    store::{CodeObject, Store},
+};
 use crate::{
     host::memory::{ProcessMemory, ReadBytes as _},
     interpreter::process::Interpreter,

@@ -8,7 +8,8 @@ use profiler_common::record::mark;
 
 use super::{
     lines::{self, Position},
-    store::{CodeObject, RawStack, Store},
+    stack::RawStack,
+    store::{CodeObject, Store},
     text,
 };
 use crate::profile::{
@@ -45,7 +46,7 @@ impl<'a> Resolver<'a> {
 
     /// The frames of a stack, root first.
     pub fn frames(&mut self, stack: &RawStack, builder: &mut Builder) -> Vec<Frame> {
-        let mut frames = Vec::with_capacity(stack.leaf.len() + stack.root.len() + 1);
+        let mut frames = Vec::with_capacity(stack.leaf().len() + stack.root().len() + 1);
         let lost = [
             (mark::ROOT_LOST, Mark::RootLost),
             (mark::UNREADABLE, Mark::Unreadable),
@@ -53,21 +54,22 @@ impl<'a> Resolver<'a> {
             (mark::NO_INTERPRETER, Mark::NoInterpreter),
             (mark::NO_FRAME, Mark::NoFrame),
             (mark::NOT_SAMPLED, Mark::NotSampled),
+            (mark::DROPPED, Mark::Dropped),
         ];
         for (bit, mark) in lost {
             if stack.marks & bit != 0 {
                 frames.push(Frame::Mark(mark));
             }
         }
-        for &place in stack.root.iter().rev() {
+        for &place in stack.root().iter().rev() {
             frames.push(Frame::Python(self.location(place, builder)));
         }
-        let kept = stack.leaf.len() + stack.root.len();
+        let kept = stack.leaf().len() + stack.root().len();
         if stack.marks & mark::CUT != 0 {
             let omitted = (stack.depth as usize).saturating_sub(kept);
             frames.push(Frame::Mark(Mark::FramesOmitted(omitted as u32)));
         }
-        for &place in stack.leaf.iter().rev() {
+        for &place in stack.leaf().iter().rev() {
             frames.push(Frame::Python(self.location(place, builder)));
         }
         frames

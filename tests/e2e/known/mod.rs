@@ -16,6 +16,7 @@ use profiler::{
     profile::{
         builder::Builder,
         ledger::Ledger,
+        memory::Memory,
         model::{Frame, Function, Location, Mark, Process, Profile, Recording, Thread},
     },
 };
@@ -131,6 +132,7 @@ pub fn profile() -> Profile {
         profiler_cpu_ns: 20_000_000,
         profiler_bpf_ns: Some(5_000_000),
         budget: None,
+        memory: Memory::default(),
         profiler_rss_peak_bytes: 20 << 20,
     })
 }
@@ -154,6 +156,7 @@ fn process(pid: u32, comm: &str, delivered: u64, lost: BTreeMap<Outcome, u64>) -
         user: Some("www".into()),
         cpu_ns: Some(delivered * 10_000_000),
         refused: None,
+        others: 0,
         ledger: Ledger {
             taken: delivered + lost.values().sum::<u64>(),
             delivered,
