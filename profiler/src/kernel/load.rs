@@ -7,6 +7,7 @@ use std::{
 };
 
 use aya::maps::{Array, HashMap, MapData, PerCpuArray};
+use aya::{EbpfLoader, VerifierLogLevel};
 use profiler_common::{
     filter::MAX_MATCHES,
     shared::{self, Part},
@@ -18,7 +19,6 @@ use super::{
     error::KernelError,
     filter::FilterMaps,
     joined,
-    loader::loader,
     offsets::Offsets,
     perf::{self, period_ns},
     programs::{Programs, take},
@@ -88,8 +88,13 @@ impl Kernel {
         let ring_bytes = options.ring_bytes.unwrap_or(capacity.ring_bytes);
         let wakeup = u64::from(ring_bytes / 4);
         let period = period_ns(options.rate_hz);
+        let mut loader = EbpfLoader::new();
+        // Nothing in the object is relocated against the kernel's types. aya has read them, unasked; what they took is
+        // given back before we read them, too.
+        loader
+            .btf(None)
+            .verifier_log_level(VerifierLogLevel::DISABLE);
         let offsets = Offsets::of_kernel(options.filtered)?;
-        let mut loader = loader();
         let (by_clock, every_exec) = (
             u32::from(options.clock == Clock::CpuClock),
             u32::from(options.every_exec),

@@ -7,7 +7,6 @@ mod error;
 pub mod event;
 pub mod filter;
 mod load;
-mod loader;
 mod offsets;
 mod perf;
 mod programs;
