@@ -14,7 +14,7 @@ pub struct Cost {
     #[arg(long)]
     seconds: u64,
     /// How long before that, until only the steady state is left, in seconds
-    #[arg(long, default_value_t = 2)]
+    #[arg(long, default_value_t = 1)]
     settle: u64,
     /// Samples per second and CPU
     #[arg(long)]

@@ -20,11 +20,15 @@ const CASES: [(Interpreter, &[u32], &[Profiler]); 4] = [
     // Austin 4.0.0 refuses this one: it "cannot determine the version".
     (
         Interpreter::Pyenv("3.8.18"),
-        &[1_000],
+        &[1_000, 10_000],
         &[Profiler::Ours, Profiler::PySpy],
     ),
     // Austin refuses Debian's 3.14, in a root of its own, for the same reason: so this is another build of 3.14.
-    (Interpreter::Built("3.14-musl", "3.14"), &[1_000], &ALL),
+    (
+        Interpreter::Built("3.14-musl", "3.14"),
+        &[1_000, 10_000],
+        &ALL,
+    ),
     // CPython's own sampler reads processes of its own version alone.
     (
         Interpreter::Loaded("3.15"),
@@ -53,7 +57,7 @@ pub fn measure(setting: &Setting) -> Result<String> {
         for &rate in rates {
             for &profiler in profilers {
                 let mut windows = Vec::new();
-                for run in 1..=setting.runs {
+                for run in 1..=runs(setting, profiler) {
                     eprintln!(
                         "bench: busy thread of {}: {} at {rate} Hz, run {run}",
                         interpreter.name(),
@@ -81,6 +85,14 @@ pub fn measure(setting: &Setting) -> Result<String> {
         ],
         &rows,
     ))
+}
+
+/// How often a profiler is run. What ours takes from a target is little, and takes many runs to tell from nothing.
+fn runs(setting: &Setting, profiler: Profiler) -> u32 {
+    match profiler {
+        Profiler::Ours => setting.runs,
+        Profiler::PySpy | Profiler::Austin | Profiler::Tachyon => setting.runs.div_ceil(3),
+    }
 }
 
 fn window(
