@@ -12,6 +12,7 @@ mod parts;
 mod profiler;
 mod quiet;
 mod sample;
+mod spinners;
 mod start;
 mod storm;
 pub mod table;

@@ -11,6 +11,7 @@ use super::{
     interpreter::{Interpreter, USUAL},
     parts,
     profiler::{Profiler, Target},
+    spinners::Spinners,
     table::{markdown, median},
     target::{Busy, FRAMES, Functions, Sleeper},
     usage::Usage,
@@ -58,12 +59,16 @@ impl Cost {
 pub fn measure(setting: &Setting) -> Result<String> {
     let sleeper = Sleeper::start()?;
     let beside = sleeper.pid();
+    let spinners = Spinners::on_all_but(0);
     let nothing = median(
         costs(setting, "nothing to sample", Target::Process(beside))?
             .iter()
             .map(|cost| cost.bpf_ns / cost.firings)
             .collect(),
     );
+    drop(spinners);
+    // The CPU that is left is for the program under profile.
+    let _spinners = Spinners::on_all_but(1);
     let left_out = left_out_ns(setting, beside, nothing)?;
     let mut rows = Vec::new();
     let mut usual = None;
@@ -92,7 +97,7 @@ pub fn measure(setting: &Setting) -> Result<String> {
     let streams = Streams::build()?;
     let usual = usual.context("the usual interpreter is not among these")?;
     Ok(format!(
-        "BPF time at {RATE_HZ} Hz, without firings that find nothing to sample. Such a firing takes {nothing:.0} ns, one \
+        "BPF time at {RATE_HZ} Hz, without firings on the other CPUs, which spin: such a firing takes {nothing:.0} ns, one \
          that a filter leaves out {left_out:.0} ns.\n\n{}\n\
          Of this, at {FRAMES} frames, of one function that calls itself and of distinct ones, in ns, each part being the \
          difference between samples that stop before it and behind it:\n\n{}\n{}",
